@@ -1,0 +1,3 @@
+//go:build nodewired
+
+package main

@@ -1,0 +1,177 @@
+package replica
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"bluerings/hlc"
+	"bluerings/tickets"
+)
+
+// NextBatch seals what has accumulated into a batch for the store. It returns
+// nil when there is nothing to persist, or while a batch is on its way.
+func (r *Replica) NextBatch(now Now) *Batch {
+	if r.flying != nil || (r.batch.empty() && !r.metaDue) {
+		return nil
+	}
+	r.numbers++
+	b := r.batch
+	b.number = r.numbers
+	out := &Batch{Number: b.number, Origins: b.origins}
+	overlay := make(map[tickets.Key]uint64)
+	links := b.links
+	for from := 0; from < len(b.own); from += maxBlockTickets {
+		part := b.own[from:min(from+maxBlockTickets, len(b.own))]
+		run := &tickets.Run{Origin: part[0].Origin, First: part[0].Seq, Last: part[len(part)-1].Seq, Tickets: part}
+		block := Block{Origin: r.byName[run.Origin], First: run.First, Last: run.Last, Run: r.enc.AppendRun(nil, run)}
+		if r.cfg.Async {
+			n := skipVarints(links, len(part))
+			block.Links, links = links[:n:n], links[n:]
+		} else {
+			block.Links = r.chainLinks(block.Origin, part, overlay)
+		}
+		out.Blocks = append(out.Blocks, block)
+	}
+	b.blocks = out.Blocks
+	for i := range b.runs {
+		t := &b.runs[i]
+		clear(overlay)
+		if i > 0 && b.runs[i-1].index == t.index {
+			for j := i - 1; j >= 0 && b.runs[j].index == t.index; j-- {
+				for k := range b.runs[j].run.Tickets {
+					u := &b.runs[j].run.Tickets[k]
+					overlay[u.Key()] = max(overlay[u.Key()], u.Seq)
+				}
+			}
+		}
+		out.Blocks = append(out.Blocks, Block{
+			Origin: t.index, First: t.run.First, Last: t.run.Last, Run: t.encoded,
+			Links: r.chainLinks(t.index, t.run.Tickets, overlay),
+		})
+	}
+	b.promise = max(r.promised, max(now.Wall, r.clock.Last()).Add(promiseAhead))
+	if r.metaDue || b.promise-r.promised > hlc.Timestamp(promiseAhead/4) {
+		out.Meta = r.encodeMeta(b.promise)
+	} else {
+		b.promise = r.promised
+	}
+	r.metaDue = false
+	r.flying, r.batch = &b, batch{}
+	return out
+}
+
+// chainLinks lists for each ticket how far back in its log the ticket before of
+// the same name is. overlay holds the names of tickets not yet applied.
+func (r *Replica) chainLinks(i tickets.OriginIndex, part []tickets.Ticket, overlay map[tickets.Key]uint64) []byte {
+	var links []byte
+	for k := range part {
+		t := &part[k]
+		key := t.Key()
+		link := uint64(0)
+		if before, ok := overlay[key]; ok {
+			link = t.Seq - before
+		} else {
+			link = r.linkOf(key, i, t.Seq)
+		}
+		overlay[key] = t.Seq
+		links = binary.AppendUvarint(links, link)
+	}
+	return links
+}
+
+func skipVarints(b []byte, n int) int {
+	i := 0
+	for ; n > 0; i++ {
+		if b[i] < 0x80 {
+			n--
+		}
+	}
+	return i
+}
+
+// Persisted says that the batch on its way is durable. Only now its tickets
+// count, are promised and are sent.
+func (r *Replica) Persisted(now Now, number uint64) error {
+	b := r.flying
+	if b == nil || b.number != number {
+		return fmt.Errorf("batch %d is not on its way", number)
+	}
+	r.flying = nil
+	r.promised = b.promise
+	if len(b.own) > 0 {
+		if err := r.ownPersisted(b); err != nil {
+			return err
+		}
+	}
+	for i := range b.runs {
+		t := &b.runs[i]
+		for k := range t.run.Tickets {
+			if err := r.apply(t.index, &t.run.Tickets[k]); err != nil {
+				return err
+			}
+		}
+		l := &r.logs[t.index]
+		l.held = t.run.Last
+		r.meetPromises(t.index)
+		r.scheduleForward(now, l)
+	}
+	r.evaluate(now)
+	return nil
+}
+
+func (r *Replica) ownPersisted(b *batch) error {
+	i := r.byName[b.own[0].Origin]
+	l := &r.logs[i]
+	for k := range b.own {
+		if !r.cfg.Async {
+			if err := r.apply(i, &b.own[k]); err != nil {
+				return err
+			}
+		}
+	}
+	if len(r.cfg.Downstreams) > 0 {
+		for k := range b.blocks {
+			o := &b.blocks[k]
+			r.effects.Publish = append(r.effects.Publish, Publication{TopicTickets, r.Frame(o.Run, false), int(o.Last - o.First + 1)})
+		}
+	}
+	l.held = b.own[len(b.own)-1].Seq
+	l.published = l.held
+	return nil
+}
+
+// Refused says that the batch on its way was not stored, cleanly: its own
+// tickets never were, and what others sent will be asked for again.
+func (r *Replica) Refused(number uint64) error {
+	if r.flying == nil || r.flying.number != number {
+		return fmt.Errorf("batch %d is not on its way", number)
+	}
+	if r.cfg.Async {
+		return fmt.Errorf("tickets that were counted already cannot be stored")
+	}
+	// Tickets minted meanwhile carry later numbers, so they go as well.
+	for i := range r.logs {
+		l := &r.logs[i]
+		l.taken = l.held
+	}
+	origins := append(r.flying.origins, r.batch.origins...)
+	r.flying, r.batch = nil, batch{origins: origins}
+	r.numbers++ // whoever waits for the batch that was accumulating is refused too
+	r.metaDue = true
+	return nil
+}
+
+func (r *Replica) apply(i tickets.OriginIndex, t *tickets.Ticket) error {
+	applied, err := r.table.Apply(i, t)
+	if err != nil {
+		return err
+	}
+	r.counts.Stored++
+	if applied.Superseded {
+		r.counts.Superseded++
+	}
+	if applied.Conflict {
+		r.counts.Conflicts++
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package replica
+
+import (
+	"slices"
+
+	"bluerings/hlc"
+	"bluerings/tickets"
+)
+
+// A host that starts anew has to learn how far others hold its logs before it
+// may go on with one, and before it may seal those that it left. It asks by
+// its pings: a log of its host that is neither sealed nor the one it mints in
+// is open to question. Every member answers with a report, which all relay.
+
+type reportKey struct {
+	origin tickets.Origin
+	member string
+}
+
+// questioned tells whether the owner of the log wants reports on it.
+func (r *Replica) questioned(l *log) bool {
+	owner, member := r.members[l.origin.Host]
+	return member && owner.boot != 0 && owner.epoch != l.origin.Epoch && l.best().Closed != hlc.Never
+}
+
+// answerReports says how far this node holds the logs in question.
+func (r *Replica) answerReports() {
+	for i := range r.logs {
+		l := &r.logs[i]
+		if !r.questioned(l) {
+			continue
+		}
+		key := reportKey{l.origin, r.cfg.Host}
+		r.reports[key] = Report{
+			Origin: l.origin, Boot: r.members[l.origin.Host].boot, Member: r.cfg.Host,
+			Held: l.held, Closed: l.best().Closed,
+		}
+	}
+}
+
+func (r *Replica) heardReport(now Now, rep *Report) {
+	if _, member := r.members[rep.Member]; !member || rep.Member == r.cfg.Host {
+		return
+	}
+	i, ok := r.byName[rep.Origin]
+	if !ok || !r.questioned(&r.logs[i]) || rep.Boot != r.members[rep.Origin.Host].boot {
+		return
+	}
+	key := reportKey{rep.Origin, rep.Member}
+	if old, ok := r.reports[key]; ok && old.Boot == rep.Boot {
+		rep.Held, rep.Closed = max(rep.Held, old.Held), max(rep.Closed, old.Closed)
+	}
+	r.reports[key] = *rep
+	r.notice(now, &r.logs[i], rep.Held)
+}
+
+func (r *Replica) reportsToSend() []Report {
+	var out []Report
+	for key, rep := range r.reports {
+		i, ok := r.byName[key.origin]
+		if !ok || !r.questioned(&r.logs[i]) || rep.Boot != r.members[key.origin.Host].boot {
+			delete(r.reports, key)
+			continue
+		}
+		out = append(out, rep)
+	}
+	slices.SortFunc(out, func(a, b Report) int {
+		if c := a.Origin.Compare(b.Origin); c != 0 {
+			return c
+		}
+		if a.Member < b.Member {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// polled tells whether every other member has reported on one of our logs to
+// this run of ours, and the most that anybody has and was promised.
+func (r *Replica) polled(o tickets.Origin) (held uint64, closed hlc.Timestamp, all bool) {
+	for _, host := range r.cfg.Members {
+		if host == r.cfg.Host {
+			continue
+		}
+		rep, ok := r.reports[reportKey{o, host}]
+		if !ok || rep.Boot != r.cfg.Boot {
+			return 0, 0, false
+		}
+		held, closed = max(held, rep.Held), max(closed, rep.Closed)
+	}
+	return held, closed, true
+}
+
+// mayContinue tells whether a log that we minted in before can be gone on
+// with: nobody has more of it than we do.
+func (r *Replica) mayContinue(l *log) bool {
+	if len(r.cfg.Members) == 1 {
+		return true
+	}
+	held, closed, all := r.polled(l.origin)
+	if !all || held > l.held || len(l.stash) > 0 || l.taken != l.held {
+		return false
+	}
+	r.clock.Floor(closed)
+	return true
+}
+
+// settle decides the log to mint in once everybody was heard, and seals the
+// logs of earlier lives once everybody said how far they go.
+func (r *Replica) settle(now Now) {
+	if r.own < 0 && r.allPolled() {
+		r.decideEpoch()
+	}
+	if r.own < 0 {
+		return
+	}
+	for i := range r.logs {
+		l := &r.logs[i]
+		if l.origin.Host != r.cfg.Host || i == r.own || l.kept.Closed == hlc.Never {
+			continue
+		}
+		if held, _, all := r.polled(l.origin); all && held <= l.held && l.taken == l.held {
+			l.kept, l.offered = Promise{hlc.Never, l.held}, nil
+			r.metaDue = true
+		} else if all {
+			r.notice(now, l, held)
+		}
+	}
+}
+
+// allPolled tells whether every member was heard in this run, and has
+// reported on every log of ours that is open.
+func (r *Replica) allPolled() bool {
+	for _, host := range r.cfg.Members {
+		if host != r.cfg.Host && r.members[host].base == never {
+			return false
+		}
+	}
+	for i := range r.logs {
+		l := &r.logs[i]
+		if l.origin.Host != r.cfg.Host || l.kept.Closed == hlc.Never {
+			continue
+		}
+		if _, _, all := r.polled(l.origin); !all {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,246 @@
+package replica
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"bluerings/tickets"
+)
+
+// The topics. A request is a subscription to a topic that begins with '?'.
+const (
+	TopicPing    = "ping"
+	TopicTickets = "tickets"
+)
+
+// link is our subscription to one upstream.
+type link struct {
+	host   string
+	up     bool
+	upAt   time.Duration
+	pinged bool     // a ping of this ring came over it since it is up
+	vector []uint64 // by index: what its newest ping said it holds
+}
+
+// want times the repair of one log that others have more of than we do.
+type want struct {
+	target uint64
+	since  time.Duration // when the oldest ticket still lacking was first noticed
+	goal   uint64        // what was lacking then
+	due    time.Duration
+	active bool // repair has begun, so go on without delay
+	failed int
+}
+
+// ask is a request under way.
+type ask struct {
+	topic    string
+	index    tickets.OriginIndex
+	from, to uint64
+	upstream string
+	deadline time.Duration
+}
+
+const askTimeout = 2 * time.Second
+
+// LinkChanged says that the subscription to an upstream came up or went down.
+func (r *Replica) LinkChanged(now Now, upstream string, up bool) {
+	lk, ok := r.links[upstream]
+	if !ok {
+		return
+	}
+	lk.up, lk.upAt, lk.pinged, lk.vector = up, now.Mono, false, nil
+	for topic, a := range r.asks {
+		if a.upstream == upstream {
+			delete(r.asks, topic)
+		}
+	}
+	r.pingDue = min(r.pingDue, now.Mono) // the echo should not wait
+}
+
+// Receive takes in a message that came over the link from an upstream. An
+// error means that the message was dropped; the link is still good.
+func (r *Replica) Receive(now Now, upstream string, payload []byte) error {
+	lk, ok := r.links[upstream]
+	if !ok {
+		return r.drop("unknown_upstream", fmt.Errorf("no link to %s", upstream))
+	}
+	r.counts.Messages++
+	kind, tag, body, err := unframe(payload)
+	if err != nil {
+		return r.drop("malformed", err)
+	}
+	if kind == typePing {
+		p, err := decodePing(body)
+		if err != nil {
+			return r.drop("malformed", err)
+		}
+		if tag != r.tag {
+			return r.foreign(lk, p)
+		}
+		r.heard(now, lk, p)
+		return nil
+	}
+	if tag != r.tag {
+		return r.drop("other_ring", fmt.Errorf("a message of another ring from %s", upstream))
+	}
+	if kind != typeTickets && kind != typeGiven {
+		return r.drop("unknown_type", fmt.Errorf("message type %d", kind))
+	}
+	run, err := tickets.DecodeRun(r.cfg.Kind, body)
+	if err != nil {
+		return r.drop("malformed", err)
+	}
+	return r.take(now, run, body)
+}
+
+func (r *Replica) drop(reason string, err error) error {
+	r.counts.Dropped[reason]++
+	return err
+}
+
+// foreign notes that an upstream belongs to another ring or counts in another
+// kind of value.
+func (r *Replica) foreign(lk *link, p *Ping) error {
+	if m, ok := r.members[lk.host]; ok && p.Host == lk.host {
+		m.differs = "value_kind_differs"
+		m.detail = fmt.Sprintf("it counts in %s, we in %s", p.Kind, r.cfg.Kind)
+		if p.Ring != r.cfg.Ring {
+			m.differs = "ring_differs"
+			m.detail = fmt.Sprintf("it belongs to the ring %q, we to %q", p.Ring, r.cfg.Ring)
+		}
+	}
+	return r.drop("other_ring", fmt.Errorf("%s belongs to the ring %q of kind %s", p.Host, p.Ring, p.Kind))
+}
+
+// take merges a run: what continues its log goes into the next batch, what is
+// ahead of a gap is kept for a while, what is known is dropped.
+func (r *Replica) take(now Now, run *tickets.Run, encoded []byte) error {
+	i, ok := r.learnOrigin(run.Origin)
+	if !ok {
+		return fmt.Errorf("too many origins")
+	}
+	l := &r.logs[i]
+	r.counts.Tickets += uint64(len(run.Tickets))
+	switch {
+	case int(i) == r.own:
+		if run.Last > l.taken {
+			r.duplicate = "somebody else mints in our log"
+		}
+		return nil
+	case run.Last <= l.taken:
+		r.counts.Duplicates += uint64(len(run.Tickets))
+		return nil
+	case run.First > l.taken+1:
+		r.notice(now, l, run.Last)
+		r.keepAside(l, run, encoded)
+		return nil
+	case r.batch.bytes > maxUnstoredBytes:
+		r.notice(now, l, run.Last)
+		return r.drop("disk_is_slow", fmt.Errorf("too much waits for the disk"))
+	}
+	if err := r.extend(now, i, run, encoded); err != nil {
+		return err
+	}
+	for len(l.stash) > 0 && l.stash[0].run.First <= l.taken+1 {
+		s := l.stash[0]
+		l.stash = l.stash[1:]
+		r.stashedBytes -= len(s.encoded)
+		if s.run.Last > l.taken {
+			if err := r.extend(now, i, s.run, s.encoded); err != nil {
+				return err
+			}
+		}
+	}
+	r.progress(now, i)
+	return nil
+}
+
+// extend puts the part of a run that is new into the batch.
+func (r *Replica) extend(now Now, i tickets.OriginIndex, run *tickets.Run, encoded []byte) error {
+	l := &r.logs[i]
+	if known := l.taken + 1 - run.First; known > 0 {
+		cut := &tickets.Run{Origin: run.Origin, First: l.taken + 1, Last: run.Last}
+		for k := range run.Tickets {
+			if run.Tickets[k].Seq >= cut.First {
+				cut.Tickets = run.Tickets[k:]
+				break
+			}
+		}
+		r.counts.Duplicates += uint64(len(run.Tickets) - len(cut.Tickets))
+		run, encoded = cut, r.enc.AppendRun(nil, cut)
+	}
+	if n := len(run.Tickets); n > 0 {
+		first, last := &run.Tickets[0], &run.Tickets[n-1]
+		if first.At <= l.last || first.At <= l.kept.Closed && run.Last > l.kept.Head {
+			r.counts.PromiseBroken++
+			return r.drop("promise_broken", fmt.Errorf("ticket %d of %s is dated %s, before what was promised", first.Seq, l.origin, first.At))
+		}
+		l.last = last.At
+		if !r.clock.Observe(last.At, now.Wall) {
+			r.counts.SkewRefused++
+		}
+	}
+	l.taken = run.Last
+	r.batch.runs = append(r.batch.runs, takenRun{i, run, encoded})
+	r.batch.bytes += len(encoded)
+	return nil
+}
+
+func (r *Replica) keepAside(l *log, run *tickets.Run, encoded []byte) {
+	if r.stashedBytes+len(encoded) > maxStashedBytes {
+		r.counts.Dropped["ahead_of_gap"]++
+		return
+	}
+	at := len(l.stash)
+	for at > 0 && l.stash[at-1].run.First > run.First {
+		at--
+	}
+	if at > 0 && l.stash[at-1].run.Last >= run.Last {
+		return
+	}
+	l.stash = append(l.stash, stashed{})
+	copy(l.stash[at+1:], l.stash[at:])
+	l.stash[at] = stashed{run, encoded}
+	r.stashedBytes += len(encoded)
+}
+
+// Asked says that a downstream asks for a range. Requests that make no sense
+// are dropped: the asker will ask elsewhere.
+func (r *Replica) Asked(topic string) {
+	o, from, to, ok := parseTopic(topic)
+	if !ok {
+		r.counts.Dropped["malformed_request"]++
+		return
+	}
+	i, known := r.byName[o]
+	if !known || r.logs[i].held < from || to-from >= 1<<20 {
+		return
+	}
+	r.counts.Given++
+	r.effects.Stretches = append(r.effects.Stretches, Stretch{
+		Topic: topic, Given: true, Origin: i, From: from, To: min(to, r.logs[i].held),
+	})
+}
+
+// requestTopic is "?host,epoch,from,to;" with the epoch in hexadecimal. The
+// semicolon keeps one topic from being the prefix of another.
+func requestTopic(o tickets.Origin, from, to uint64) string {
+	return fmt.Sprintf("?%s,%x,%d,%d;", o.Host, o.Epoch, from, to)
+}
+
+func parseTopic(topic string) (o tickets.Origin, from, to uint64, ok bool) {
+	body, found := strings.CutPrefix(topic, "?")
+	body, ended := strings.CutSuffix(body, ";")
+	parts := strings.Split(body, ",")
+	if !found || !ended || len(parts) != 4 || tickets.CheckHost(parts[0]) != nil {
+		return o, 0, 0, false
+	}
+	epoch, err1 := strconv.ParseUint(parts[1], 16, 64)
+	from, err2 := strconv.ParseUint(parts[2], 10, 62)
+	to, err3 := strconv.ParseUint(parts[3], 10, 62)
+	o = tickets.Origin{Host: parts[0], Epoch: epoch}
+	return o, from, to, err1 == nil && err2 == nil && err3 == nil && from >= 1 && from <= to
+}

@@ -1,0 +1,348 @@
+package replica
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"bluerings/hlc"
+	"bluerings/tickets"
+)
+
+const never = time.Duration(math.MinInt64 / 2)
+
+// member is the newest that this node knows of one host of the topology.
+type member struct {
+	host     string
+	boot     uint64
+	number   uint64
+	epoch    uint64
+	complete hlc.Timestamp
+	hearsAll bool
+	// base is a moment, on our clock, at or before which the newest ping of
+	// the member was certainly made: what it says was true then.
+	base time.Duration
+	// dwellBase is set so that now minus dwellBase is a lower bound on the
+	// time that ping has spent inside relays, us included.
+	dwellBase time.Duration
+
+	differs string // code of a reason: other topology or value kind
+	detail  string
+	offset  time.Duration // its wall clock minus ours
+	skewed  bool
+	direct  bool
+}
+
+func (m *member) fresh(now Now, timeout time.Duration) bool { return now.Mono-m.base <= timeout }
+
+// Reason says why the ring is not coherent.
+type Reason struct{ Code, Host, Detail string }
+
+// ping makes the next ping. The promise in it covers only durable tickets and
+// is backed by the mark that the last batch made durable.
+func (r *Replica) ping(now Now) {
+	r.number++
+	r.sent[r.number%uint64(len(r.sent))] = now.Mono
+	p := &Ping{Host: r.cfg.Host, Ring: r.cfg.Ring, Kind: r.cfg.Kind, Wall: max(now.Wall, 1)}
+	copy(p.Digest[:], r.cfg.Digest[:])
+	r.promise(now)
+	r.evaluate(now)
+	me := r.members[r.cfg.Host]
+	me.number, me.base, me.dwellBase = r.number, now.Mono, now.Mono
+	me.complete = r.complete
+	me.hearsAll = r.hearsAll(now)
+	for _, host := range r.cfg.Members {
+		m := r.members[host]
+		if m.boot == 0 {
+			continue
+		}
+		row := PingRow{
+			Host: host, Boot: m.boot, Number: m.number, Epoch: m.epoch,
+			Age: now.Mono - m.base, Dwell: max(0, now.Mono-m.dwellBase), Complete: m.complete, HearsAll: m.hearsAll,
+		}
+		if m.base == never {
+			row.Age = 1000 * time.Hour
+		}
+		p.Rows = append(p.Rows, row)
+	}
+	for _, i := range r.order {
+		l := &r.logs[i]
+		p.Logs = append(p.Logs, PingLog{Origin: l.origin, Held: l.held, Promise: l.best()})
+	}
+	p.Reports = r.reportsToSend()
+	r.effects.Publish = append(r.effects.Publish, Publication{Topic: TopicPing, Payload: r.encodePing(p)})
+}
+
+// best is the promise to relay: the latest one heard.
+func (l *log) best() Promise {
+	if n := len(l.offered); n > 0 {
+		return l.offered[n-1]
+	}
+	return l.kept
+}
+
+// promise closes our own log up to now, or up to the first ticket that is not
+// durable yet, but never beyond the mark that a restart would honour.
+func (r *Replica) promise(now Now) {
+	if r.own < 0 {
+		return
+	}
+	l := &r.logs[r.own]
+	var closed hlc.Timestamp
+	switch {
+	case r.flying != nil && len(r.flying.own) > 0:
+		closed = r.flying.own[0].At - 1
+	case len(r.batch.own) > 0:
+		closed = r.batch.own[0].At - 1
+	default:
+		closed = max(now.Wall, r.clock.Last())
+		if closed > r.promised {
+			closed = r.promised
+		}
+		r.clock.Floor(closed)
+	}
+	closed = min(closed, r.promised)
+	if closed > l.kept.Closed {
+		l.kept = Promise{closed, l.held}
+	}
+	if max(now.Wall, r.clock.Last()).Add(promiseAhead/2) > r.promised {
+		r.metaDue = true
+	}
+}
+
+// heard takes in a ping that came over the link from its sender.
+func (r *Replica) heard(now Now, lk *link, p *Ping) {
+	sender, known := r.members[p.Host]
+	switch {
+	case p.Host == r.cfg.Host:
+		r.duplicate = "its pings arrive from " + lk.host
+		return
+	case !known:
+		r.counts.Dropped["unknown_host"]++
+		return
+	}
+	sender.direct = true
+	sender.differs, sender.detail = "", ""
+	if p.Digest != [8]byte(r.cfg.Digest[:8]) {
+		sender.differs = "topology_differs"
+		sender.detail = fmt.Sprintf("its topology has the digest %x, ours %x", p.Digest, r.cfg.Digest[:8])
+	}
+	sender.offset = time.Duration(p.Wall - now.Wall)
+	sender.skewed = sender.offset > r.cfg.MaxSkew || sender.offset < -r.cfg.MaxSkew
+	lk.pinged = true
+	// How long this message can have been on its way: the time since we sent
+	// the ping that it echoes, less what that ping surely spent in relays.
+	delay, dated := r.echo(now, p)
+	for i := range p.Rows {
+		r.heardRow(now, &p.Rows[i], delay, dated)
+	}
+	lk.vector = lk.vector[:0]
+	for i := range p.Logs {
+		r.heardLog(now, lk, &p.Logs[i])
+	}
+	for i := range p.Reports {
+		r.heardReport(now, &p.Reports[i])
+	}
+	r.answerReports()
+	r.settle(now)
+	r.evaluate(now)
+}
+
+func (r *Replica) echo(now Now, p *Ping) (time.Duration, bool) {
+	for i := range p.Rows {
+		row := &p.Rows[i]
+		if row.Host != r.cfg.Host {
+			continue
+		}
+		if row.Boot != r.cfg.Boot || row.Number == 0 || row.Number > r.number || r.number-row.Number >= uint64(len(r.sent)) {
+			return 0, false
+		}
+		sent := r.sent[row.Number%uint64(len(r.sent))]
+		return max(0, now.Mono-sent-row.Dwell), true
+	}
+	return 0, false
+}
+
+func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated bool) {
+	m, known := r.members[row.Host]
+	if !known {
+		return
+	}
+	if row.Host == r.cfg.Host {
+		if row.Boot > r.cfg.Boot && row.Age < r.cfg.PeerTimeout {
+			r.duplicate = "another process with this name started later"
+		}
+		return
+	}
+	newer := row.Boot > m.boot || row.Boot == m.boot && row.Number > m.number
+	if row.Boot < m.boot || row.Boot == m.boot && row.Number < m.number {
+		return
+	}
+	if newer {
+		if row.Boot != m.boot {
+			m.base = never
+		}
+		m.boot, m.number, m.epoch = row.Boot, row.Number, row.Epoch
+		m.complete, m.hearsAll = row.Complete, row.HearsAll
+		m.dwellBase = now.Mono - row.Dwell
+		m.base = never
+	}
+	if dated && row.Age < 999*time.Hour {
+		m.base = max(m.base, now.Mono-row.Age-delay)
+	}
+}
+
+func (r *Replica) heardLog(now Now, lk *link, pl *PingLog) {
+	i, ok := r.learnOrigin(pl.Origin)
+	if !ok {
+		return
+	}
+	for len(lk.vector) <= int(i) {
+		lk.vector = append(lk.vector, 0)
+	}
+	lk.vector[i] = pl.Held
+	l := &r.logs[i]
+	if pl.Closed > l.best().Closed && int(i) != r.own {
+		if n := len(l.offered); n > 1 {
+			l.offered = l.offered[:n-1]
+		}
+		l.offered = append(l.offered, pl.Promise)
+	}
+	if pl.Origin.Host == r.cfg.Host && pl.Closed != hlc.Never {
+		r.clock.Floor(min(pl.Closed, now.Wall.Add(r.cfg.MaxSkew)))
+	}
+	r.meetPromises(i)
+	r.notice(now, l, max(pl.Held, pl.Head))
+}
+
+// meetPromises lets the promises count whose tickets are all here.
+func (r *Replica) meetPromises(i tickets.OriginIndex) {
+	l := &r.logs[i]
+	for len(l.offered) > 0 && l.offered[0].Head <= l.held {
+		if l.offered[0].Closed > l.kept.Closed {
+			l.kept = l.offered[0]
+		}
+		l.offered = l.offered[1:]
+	}
+	if len(l.offered) == 0 {
+		l.offered = nil
+	}
+}
+
+func (r *Replica) hearsAll(now Now) bool {
+	for host, m := range r.members {
+		if host != r.cfg.Host && !m.fresh(now, r.cfg.PeerTimeout) {
+			return false
+		}
+	}
+	return true
+}
+
+// evaluate works out coherence and finality.
+func (r *Replica) evaluate(now Now) {
+	if len(r.cfg.Members) == 1 {
+		r.promise(now)
+	}
+	r.evaluateFinality()
+	r.reasons = r.reasons[:0]
+	r.coherentUntil = math.MaxInt64
+	for _, host := range r.cfg.Members {
+		if host != r.cfg.Host {
+			r.examine(now, r.members[host])
+		}
+	}
+	if r.duplicate != "" {
+		r.reasons = append(r.reasons, Reason{"duplicate_host", r.cfg.Host, r.duplicate})
+	}
+	r.reasons = append(r.reasons, r.behindReasons(now)...)
+	if coherent := len(r.reasons) == 0; coherent != r.coherent {
+		if !coherent {
+			r.counts.Partitions++
+		}
+		r.coherent, r.since = coherent, now.Wall
+	}
+}
+
+func (r *Replica) examine(now Now, m *member) {
+	add := func(code, detail string) { r.reasons = append(r.reasons, Reason{code, m.host, detail}) }
+	r.coherentUntil = min(r.coherentUntil, m.base+r.cfg.PeerTimeout)
+	switch {
+	case m.base == never && m.boot == 0:
+		add("not_heard", "never heard since this node started")
+	case m.base == never:
+		add("not_heard", "no answer to a ping of ours yet")
+	case !m.fresh(now, r.cfg.PeerTimeout):
+		add("not_heard", fmt.Sprintf("last heard %s ago", (now.Mono-m.base).Round(time.Millisecond)))
+	case !m.hearsAll:
+		add("does_not_hear_all", "it does not hear every member")
+	}
+	if m.differs != "" {
+		add(m.differs, m.detail)
+	}
+	if m.skewed {
+		add("clock_skew", fmt.Sprintf("its clock differs from ours by %s", m.offset.Round(time.Millisecond)))
+	}
+}
+
+func (r *Replica) evaluateFinality() {
+	complete := hlc.Never
+	seen := make(map[string]bool, len(r.cfg.Members))
+	for i := range r.logs {
+		l := &r.logs[i]
+		if _, member := r.members[l.origin.Host]; !member {
+			continue
+		}
+		if l.kept.Closed != hlc.Never {
+			seen[l.origin.Host] = true
+			complete = min(complete, l.kept.Closed)
+		}
+	}
+	if len(seen) < len(r.cfg.Members) {
+		complete = 0
+	}
+	r.complete = max(r.complete, complete)
+	said := make([]hlc.Timestamp, 0, len(r.cfg.Members))
+	for host, m := range r.members {
+		if host == r.cfg.Host {
+			said = append(said, r.complete)
+		} else {
+			said = append(said, m.complete)
+		}
+	}
+	slices.SortFunc(said, func(a, b hlc.Timestamp) int { return -cmpTimestamps(a, b) })
+	r.final = max(r.final, min(r.complete, said[len(said)/2]))
+}
+
+func cmpTimestamps(a, b hlc.Timestamp) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// blockedBy lists the hosts that hold finality back: the owners of the logs
+// that are complete no further than half a peer timeout ago.
+func (r *Replica) blockedBy(now Now) []string {
+	var hosts []string
+	bound := now.Wall.Add(-r.cfg.PeerTimeout)
+	for host, m := range r.members {
+		closed := hlc.Never
+		open := false
+		for i := range r.logs {
+			if l := &r.logs[i]; l.origin.Host == host && l.kept.Closed != hlc.Never {
+				open = true
+				closed = min(closed, l.kept.Closed)
+			}
+		}
+		if !open || closed < bound || (host != r.cfg.Host && m.complete < bound && r.final < bound) {
+			hosts = append(hosts, host)
+		}
+	}
+	slices.SortFunc(hosts, strings.Compare)
+	return hosts
+}

@@ -1,0 +1,227 @@
+package replica
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"bluerings/hlc"
+	"bluerings/tickets"
+	"bluerings/value"
+)
+
+// Command is one change asked of this node. Its texts are checked already.
+type Command struct {
+	Op     tickets.Op
+	Name   string
+	Amount value.Number
+	Text   string
+	Expire hlc.Timestamp
+	ID     string
+	Ref    string
+}
+
+// Receipt is what became of a command. It is durable once batch Batch is; 0
+// means at once.
+type Receipt struct {
+	Err      error
+	Ticket   tickets.Ticket
+	Batch    uint64
+	Replayed bool
+	Created  bool
+}
+
+// Why a command is refused.
+var (
+	ErrUnknown       = errors.New("this name is not known")
+	ErrIDReused      = errors.New("this id was used for another change")
+	ErrReadOnly      = errors.New("this node takes no updates of its own")
+	ErrValueTooLarge = errors.New("the value would exceed the limit of digits")
+	ErrExpireInPast  = errors.New("expire is not in the future")
+)
+
+// batch is a Batch in the making, with what is applied once it is durable.
+type batch struct {
+	number  uint64
+	origins []NewOrigin
+	own     []tickets.Ticket
+	links   []byte  // Async: made at minting
+	blocks  []Block // own, as persisted
+	runs    []takenRun
+	bytes   int
+	promise hlc.Timestamp
+	// What the tickets in it will have done, for commands that follow.
+	ids     map[[16]byte]int // index in own
+	expires map[tickets.Key]hlc.Timestamp
+}
+
+type takenRun struct {
+	index   tickets.OriginIndex
+	run     *tickets.Run
+	encoded []byte
+}
+
+func (b *batch) empty() bool { return len(b.origins) == 0 && len(b.own) == 0 && len(b.runs) == 0 }
+
+// Submit mints a ticket for a command, or says why not. The ticket goes into
+// the next batch.
+func (r *Replica) Submit(now Now, c *Command) Receipt {
+	if !r.cfg.Updates {
+		return Receipt{Err: ErrReadOnly}
+	}
+	if c.Expire != 0 && c.Expire <= now.Wall {
+		return Receipt{Err: ErrExpireInPast}
+	}
+	key := tickets.Key{Family: c.Op.Family(), Name: c.Name}
+	var claim [16]byte
+	if c.ID != "" {
+		claim = tickets.ClaimHash(key, c.ID)
+		if receipt, known := r.replay(key, claim, c); known {
+			return receipt
+		}
+	}
+	alive, expire, err := r.alive(key, now, c)
+	if err != nil {
+		return Receipt{Err: err}
+	}
+	if !alive && c.Expire == 0 {
+		return Receipt{Err: ErrUnknown}
+	}
+	if alive && c.ID == "" && (c.Op == tickets.CounterSetup || c.Op == tickets.TextSetup || c.Op == tickets.SetSetup) && c.Expire <= expire {
+		return Receipt{Batch: r.pendingBatch(key)} // says nothing new
+	}
+	if r.own < 0 {
+		r.newLife = true
+		r.decideEpoch()
+	}
+	l := &r.logs[r.own]
+	l.taken++
+	t := tickets.Ticket{
+		Origin: l.origin, Seq: l.taken, At: r.clock.Next(now.Wall), Op: c.Op, Name: c.Name,
+		Amount: c.Amount, Text: c.Text, Expire: c.Expire, ID: c.ID, Ref: c.Ref,
+	}
+	l.last = t.At
+	r.keep(&t, key, claim)
+	return Receipt{Ticket: t, Batch: r.numbers + 1, Created: !alive}
+}
+
+// keep puts an own ticket into the batch.
+func (r *Replica) keep(t *tickets.Ticket, key tickets.Key, claim [16]byte) {
+	b := &r.batch
+	if r.cfg.Async {
+		b.links = binary.AppendUvarint(b.links, r.linkOf(key, tickets.OriginIndex(r.own), t.Seq))
+		r.apply(tickets.OriginIndex(r.own), t)
+	} else {
+		if t.ID != "" {
+			if b.ids == nil {
+				b.ids = make(map[[16]byte]int)
+			}
+			b.ids[claim] = len(b.own)
+		}
+		if t.Expire != 0 {
+			if b.expires == nil {
+				b.expires = make(map[tickets.Key]hlc.Timestamp)
+			}
+			b.expires[key] = max(b.expires[key], t.Expire)
+		}
+	}
+	b.own = append(b.own, *t)
+	b.bytes += len(t.Name) + len(t.Text) + len(t.ID) + len(t.Ref) + 16
+}
+
+func (r *Replica) linkOf(key tickets.Key, i tickets.OriginIndex, seq uint64) uint64 {
+	if back := r.table.Back(key, i); back > 0 {
+		return seq - back
+	}
+	return 0
+}
+
+// alive tells whether the name is known, counting what is on its way to the
+// disk, and until when it lives.
+func (r *Replica) alive(key tickets.Key, now Now, c *Command) (bool, hlc.Timestamp, error) {
+	var expire hlc.Timestamp
+	at := max(now.Wall, r.clock.Last())
+	if slot, ok := r.table.Lookup(key); ok && r.table.Alive(slot, at) {
+		expire = r.table.Expire(slot)
+		if c.Op == tickets.CounterAdd {
+			if n := r.table.Total(slot).Digits(r.cfg.Kind); n > tickets.MaxValueDigits {
+				return false, 0, ErrValueTooLarge
+			}
+		}
+	}
+	if r.flying != nil {
+		expire = max(expire, r.flying.expires[key])
+	}
+	expire = max(expire, r.batch.expires[key])
+	return expire >= at, expire, nil
+}
+
+// pendingBatch is the batch that a command which changes nothing must wait
+// for, so that what it was told is durable.
+func (r *Replica) pendingBatch(key tickets.Key) uint64 {
+	if r.cfg.Async {
+		return 0
+	}
+	if _, ok := r.batch.expires[key]; ok {
+		return r.numbers + 1
+	}
+	if r.flying != nil {
+		if _, ok := r.flying.expires[key]; ok {
+			return r.flying.number
+		}
+	}
+	return 0
+}
+
+// replay answers a command whose id is known.
+func (r *Replica) replay(key tickets.Key, claim [16]byte, c *Command) (Receipt, bool) {
+	original, number, known, err := r.original(key, claim, c.ID)
+	if err != nil {
+		return Receipt{Err: err}, true
+	}
+	if !known {
+		return Receipt{}, false
+	}
+	want := tickets.Ticket{Op: c.Op, Amount: c.Amount, Text: c.Text}
+	if !original.Same(&want, r.cfg.Kind) {
+		return Receipt{Err: ErrIDReused}, true
+	}
+	r.counts.Replayed++
+	return Receipt{Ticket: original, Batch: number, Replayed: true}, true
+}
+
+func (r *Replica) original(key tickets.Key, claim [16]byte, id string) (tickets.Ticket, uint64, bool, error) {
+	if i, ok := r.batch.ids[claim]; ok {
+		return r.batch.own[i], r.numbers + 1, true, nil
+	}
+	if r.flying != nil {
+		if i, ok := r.flying.ids[claim]; ok {
+			return r.flying.own[i], r.flying.number, true, nil
+		}
+	}
+	ref, known, err := r.table.ClaimOf(key, id)
+	if err != nil || !known {
+		return tickets.Ticket{}, 0, false, err
+	}
+	if t, _, ok := r.Pending(ref); ok {
+		return t, 0, true, nil
+	}
+	t, _, err := r.past.Ticket(ref)
+	return t, 0, err == nil, err
+}
+
+// Pending finds a ticket of our own that counts already but is not in the
+// store yet, which only happens with Config.Async, and its link.
+func (r *Replica) Pending(ref tickets.Ref) (t tickets.Ticket, link uint64, ok bool) {
+	if !r.cfg.Async || int(ref.Origin) != r.own {
+		return t, 0, false
+	}
+	for _, b := range [...]*batch{r.flying, &r.batch} {
+		if b == nil || len(b.own) == 0 || ref.Seq < b.own[0].Seq || ref.Seq > b.own[len(b.own)-1].Seq {
+			continue
+		}
+		k := int(ref.Seq - b.own[0].Seq)
+		link, _ = binary.Uvarint(b.links[skipVarints(b.links, k):])
+		return b.own[k], link, true
+	}
+	return t, 0, false
+}

@@ -1,0 +1,313 @@
+package replica
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"bluerings/hlc"
+	"bluerings/tickets"
+)
+
+// notice records that somebody has more of a log than we do.
+func (r *Replica) notice(now Now, l *log, seq uint64) {
+	w := &l.want
+	if seq <= l.taken || int(r.byName[l.origin]) == r.own {
+		return
+	}
+	if w.target <= l.taken {
+		w.since, w.goal = now.Mono, seq
+		w.due = now.Mono + r.cfg.FloodDelay
+		w.active, w.failed = false, 0
+	}
+	w.target = max(w.target, seq)
+}
+
+// progress notes that a log got longer: what still lacks may be on its way,
+// so repair waits anew, but no longer than five delays in all.
+func (r *Replica) progress(now Now, i tickets.OriginIndex) {
+	l := &r.logs[i]
+	w := &l.want
+	if l.taken >= w.goal {
+		w.since, w.goal = now.Mono, w.target
+	}
+	if l.taken >= w.target {
+		w.active = false
+	} else if !w.active {
+		w.due = min(now.Mono+r.cfg.FloodDelay, w.since+5*r.cfg.FloodDelay)
+	}
+	for topic, a := range r.asks {
+		if a.index == i {
+			if a.to <= l.taken {
+				delete(r.asks, topic)
+				w.failed = 0
+				r.effects.Unask = append(r.effects.Unask, Request{a.upstream, topic})
+			} else {
+				a.deadline = now.Mono + askTimeout
+			}
+		}
+	}
+	if w.active {
+		r.repair(now, i)
+	}
+}
+
+// Request is a subscription on the link to one upstream.
+type Request struct{ Upstream, Topic string }
+
+// repair asks for what lacks of one log, several ranges at a time.
+func (r *Replica) repair(now Now, i tickets.OriginIndex) {
+	l := &r.logs[i]
+	w := &l.want
+	next, underway := l.taken+1, 0
+	for _, a := range r.asks {
+		if a.index == i {
+			underway++
+			next = max(next, a.to+1)
+		}
+	}
+	if len(l.stash) > 0 && underway == 0 {
+		// Only the gap before what is kept aside.
+		to := min(w.target, l.stash[0].run.First-1)
+		if up := r.source(now, i, to); up != nil {
+			r.ask(now, i, next, min(to, next+askTickets-1), up.host)
+			w.active = true
+		}
+		return
+	}
+	for underway < maxAsksPerOrigin && next <= w.target {
+		up := r.source(now, i, next)
+		if up == nil {
+			return
+		}
+		to := min(w.target, up.vector[i], next+askTickets-1)
+		r.ask(now, i, next, to, up.host)
+		w.active = true
+		next, underway = to+1, underway+1
+	}
+}
+
+func (r *Replica) ask(now Now, i tickets.OriginIndex, from, to uint64, upstream string) {
+	topic := requestTopic(r.logs[i].origin, from, to)
+	if _, ok := r.asks[topic]; ok || from > to {
+		return
+	}
+	r.counts.Asked++
+	r.asks[topic] = &ask{topic, i, from, to, upstream, now.Mono + askTimeout}
+	r.effects.Ask = append(r.effects.Ask, Request{upstream, topic})
+}
+
+// source picks an upstream that has ticket seq of the log: each in turn after
+// a failure. A link that just came up is given time to bring it by itself.
+func (r *Replica) source(now Now, i tickets.OriginIndex, seq uint64) *link {
+	var able []*link
+	for _, host := range r.cfg.Upstreams {
+		lk := r.links[host]
+		if lk.up && lk.pinged && int(i) < len(lk.vector) && lk.vector[i] >= seq && now.Mono-lk.upAt >= r.cfg.ConnectDelay {
+			able = append(able, lk)
+		}
+	}
+	if len(able) == 0 {
+		return nil
+	}
+	return able[r.logs[i].want.failed%len(able)]
+}
+
+// scheduleForward plans to flood on what others minted.
+func (r *Replica) scheduleForward(now Now, l *log) {
+	if !r.cfg.Forwards || l.published >= l.held {
+		return
+	}
+	if l.forwardDue == 0 {
+		l.forwardLatest = now.Mono + 5*r.cfg.ForwardDelay
+	}
+	l.forwardDue = max(1, min(now.Mono+r.cfg.ForwardDelay, l.forwardLatest))
+}
+
+// forward floods on what somebody next to us still lacks, as far as we know.
+func (r *Replica) forward(i tickets.OriginIndex) {
+	l := &r.logs[i]
+	l.forwardDue = 0
+	lacking := uint64(math.MaxUint64)
+	for _, host := range r.cfg.Downstreams {
+		if host == l.origin.Host {
+			continue
+		}
+		has := uint64(0)
+		if lk, ok := r.links[host]; ok && lk.pinged && int(i) < len(lk.vector) {
+			has = lk.vector[i]
+		}
+		lacking = min(lacking, has+1)
+	}
+	from := max(l.published+1, lacking)
+	l.published = l.held
+	if lacking == math.MaxUint64 || from > l.held || l.held-from >= maxForwardTickets {
+		return
+	}
+	r.effects.Stretches = append(r.effects.Stretches, Stretch{Topic: TopicTickets, Origin: i, From: from, To: l.held})
+}
+
+// Tick does what has become due.
+func (r *Replica) Tick(now Now) {
+	r.settle(now)
+	for _, i := range r.order {
+		l := &r.logs[i]
+		if l.forwardDue > 0 && l.forwardDue <= now.Mono {
+			r.forward(i)
+		}
+	}
+	r.expireAsks(now)
+	for _, i := range r.order {
+		l := &r.logs[i]
+		if w := &l.want; w.target > l.taken && w.due <= now.Mono {
+			r.repair(now, i)
+			w.due = now.Mono + r.cfg.FloodDelay
+		}
+	}
+	if r.pingDue <= now.Mono {
+		r.ping(now)
+		r.pingDue = now.Mono + r.cfg.PingInterval
+	}
+}
+
+func (r *Replica) expireAsks(now Now) {
+	var late []string
+	for topic, a := range r.asks {
+		if a.deadline <= now.Mono {
+			late = append(late, topic)
+		}
+	}
+	slices.Sort(late)
+	for _, topic := range late {
+		a := r.asks[topic]
+		delete(r.asks, topic)
+		r.logs[a.index].want.failed++
+		r.effects.Unask = append(r.effects.Unask, Request{a.upstream, topic})
+	}
+}
+
+// NextTick is the moment, on the monotonic clock, of the next Tick.
+func (r *Replica) NextTick() time.Duration {
+	next := r.pingDue
+	for i := range r.logs {
+		l := &r.logs[i]
+		if l.forwardDue > 0 {
+			next = min(next, l.forwardDue)
+		}
+		if l.want.target > l.taken {
+			next = min(next, l.want.due)
+		}
+	}
+	return next
+}
+
+// behindReasons names the members whose tickets have been lacking here for
+// longer than a peer timeout.
+func (r *Replica) behindReasons(now Now) []Reason {
+	var reasons []Reason
+	for _, i := range r.order {
+		l := &r.logs[i]
+		if l.want.target > l.held && now.Mono-l.want.since > r.cfg.PeerTimeout && l.held < l.want.goal {
+			reasons = append(reasons, Reason{"behind", l.origin.Host, fmt.Sprintf("this node lacks %d of its tickets", l.want.target-l.held)})
+		}
+	}
+	return reasons
+}
+
+// State is what a replica says of the ring.
+type State struct {
+	Coherent        bool
+	Since           hlc.Timestamp
+	Reasons         []Reason
+	Final, Complete hlc.Timestamp
+	BlockedBy       []string
+	Members         []MemberState
+	Epoch           uint64
+	Links           []LinkState
+}
+
+// MemberState is one member as this node sees it.
+type MemberState struct {
+	Host          string
+	Epoch         uint64
+	Connected     bool
+	Heard         time.Duration // age of the evidence, -1 never
+	HearsAll      bool
+	Behind, Lacks uint64
+	Offset        time.Duration
+	Direct        bool
+	Complete      hlc.Timestamp
+	Closed        hlc.Timestamp
+}
+
+// LinkState tells whether our subscription to an upstream is up.
+type LinkState struct {
+	Upstream string
+	Up       bool
+}
+
+// Coherent tells whether the ring is whole, at the moment now. It is cheap.
+func (r *Replica) Coherent(now Now) bool { return r.coherent && now.Mono <= r.coherentUntil }
+
+// Final is the finality of this node's view. It is cheap.
+func (r *Replica) Final() hlc.Timestamp { return r.final }
+
+// State describes the ring at the moment now.
+func (r *Replica) State(now Now) State {
+	r.evaluate(now)
+	s := State{
+		Coherent: r.coherent, Since: r.since, Reasons: slices.Clone(r.reasons),
+		Final: r.final, Complete: r.complete, BlockedBy: r.blockedBy(now),
+	}
+	for _, host := range r.cfg.Members {
+		m := r.members[host]
+		ms := MemberState{
+			Host: host, Epoch: m.epoch, Connected: m.fresh(now, r.cfg.PeerTimeout), Heard: -1,
+			HearsAll: m.hearsAll, Offset: m.offset, Direct: m.direct, Complete: m.complete, Closed: hlc.Never,
+		}
+		if m.base != never {
+			ms.Heard = now.Mono - m.base
+		}
+		if host == r.cfg.Host {
+			ms.Connected, ms.Heard, ms.HearsAll, ms.Direct, ms.Complete = true, 0, r.hearsAll(now), true, r.complete
+		}
+		for i := range r.logs {
+			l := &r.logs[i]
+			if l.origin.Host == host {
+				ms.Closed = min(ms.Closed, l.kept.Closed)
+				if l.want.target > l.held {
+					ms.Behind += l.want.target - l.held
+				}
+			}
+			if lk, ok := r.links[host]; ok && lk.pinged {
+				has := uint64(0)
+				if i < len(lk.vector) {
+					has = lk.vector[i]
+				}
+				ms.Lacks += l.held - min(has, l.held)
+			}
+		}
+		s.Members = append(s.Members, ms)
+	}
+	for _, host := range r.cfg.Upstreams {
+		s.Links = append(s.Links, LinkState{host, r.links[host].up})
+	}
+	return s
+}
+
+// Holders counts the other members known to hold a ticket durably.
+func (r *Replica) Holders(o tickets.Origin, seq uint64, at hlc.Timestamp) int {
+	i, ok := r.byName[o]
+	if !ok {
+		return 0
+	}
+	n := 0
+	for host, m := range r.members {
+		lk := r.links[host]
+		if host != r.cfg.Host && (m.complete >= at || lk != nil && int(i) < len(lk.vector) && lk.vector[i] >= seq) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,246 @@
+package replica
+
+import (
+	"slices"
+	"time"
+
+	"bluerings/hlc"
+	"bluerings/tickets"
+)
+
+// log is what the replica knows of one origin's log.
+type log struct {
+	origin tickets.Origin
+	held   uint64 // durable here, without a gap
+	taken  uint64 // held, plus what is on its way to the disk
+	last   hlc.Timestamp
+	// published is how far this node itself has flooded the log.
+	published uint64
+
+	// kept is the best promise whose head we hold: the log is complete here
+	// through kept.Closed. offered are better ones that wait for tickets; the
+	// first is kept until it is met, so that a moving head cannot starve it.
+	kept    Promise
+	offered []Promise
+
+	want want
+	// forwardDue and forwardLatest time the next flooding of what others minted.
+	forwardDue, forwardLatest time.Duration
+	stash                     []stashed
+}
+
+// stashed is a run that arrived ahead of a gap.
+type stashed struct {
+	run     *tickets.Run
+	encoded []byte
+}
+
+// Effects are what the shell has to carry out. Everything in them may be sent
+// at once: a ticket appears here only after the batch that made it durable
+// was confirmed by Persisted.
+type Effects struct {
+	// Pings and tickets, framed, in order.
+	Publish []Publication
+	// Stretches of logs to read from the store and to publish.
+	Stretches []Stretch
+	// Subscriptions to open and to close on links; asking comes after closing.
+	Unask, Ask []Request
+}
+
+// Publication is one message for everybody who subscribed to its topic.
+type Publication struct {
+	Topic   string
+	Payload []byte
+	Tickets int
+}
+
+// Stretch is part of a log to be published from the store.
+type Stretch struct {
+	Topic    string
+	Given    bool // an answer to a request, else a flood
+	Origin   tickets.OriginIndex
+	From, To uint64
+}
+
+// Replica is one node's part in the ring. Its methods must not be called
+// concurrently.
+type Replica struct {
+	cfg   Config
+	tag   uint32
+	table *tickets.Table
+	past  tickets.Past
+	enc   *tickets.Encoder
+	clock *hlc.Clock
+
+	logs   []log
+	byName map[tickets.Origin]tickets.OriginIndex
+	order  []tickets.OriginIndex // sorted by origin, for outputs
+
+	own      int // index of the log we mint in, -1 while undecided
+	newLife  bool
+	promised hlc.Timestamp // durable: no later promise was ever given
+	asking   hlc.Timestamp // promise ahead that is on its way to the disk
+	metaDue  bool
+
+	batch   batch // accumulating
+	flying  *batch
+	numbers uint64
+
+	members map[string]*member
+	reports map[reportKey]Report
+	links   map[string]*link
+	asks    map[string]*ask
+	sent    [4096]time.Duration // when ping number n was sent, at n modulo
+	number  uint64
+	pingDue time.Duration
+	effects Effects
+
+	final, complete hlc.Timestamp
+	coherent        bool
+	since           hlc.Timestamp
+	reasons         []Reason
+	coherentUntil   time.Duration
+	duplicate       string // why we believe that another node has our name
+	stashedBytes    int
+	counts          Counts
+}
+
+// Counts are totals since the start.
+type Counts struct {
+	Messages, Tickets, Stored, Duplicates, Superseded, Conflicts, Replayed uint64
+	Dropped                                                                map[string]uint64 // messages, by reason
+	Asked, Given                                                           uint64
+	SkewRefused, PromiseBroken, Partitions                                 uint64
+}
+
+// New makes a replica on top of what is stored. The table must be the fold of
+// exactly the stored logs.
+func New(cfg Config, stored Stored, table *tickets.Table, past tickets.Past, now Now) (*Replica, error) {
+	r := &Replica{
+		cfg: cfg, tag: cfg.ringTag(), table: table, past: past, enc: tickets.NewEncoder(cfg.Kind),
+		byName: make(map[tickets.Origin]tickets.OriginIndex), own: -1, newLife: stored.NewLife,
+		members: make(map[string]*member), reports: make(map[reportKey]Report),
+		links: make(map[string]*link), asks: make(map[string]*ask),
+	}
+	r.counts.Dropped = make(map[string]uint64)
+	for i, o := range stored.Origins {
+		r.addLog(o)
+		r.logs[i].held, r.logs[i].taken = stored.Ends[i], stored.Ends[i]
+		r.logs[i].published = stored.Ends[i]
+	}
+	if err := r.restoreMeta(stored.Meta); err != nil {
+		return nil, err
+	}
+	r.clock = hlc.NewClock(r.promised, cfg.MaxSkew)
+	for _, host := range cfg.Members {
+		r.members[host] = &member{host: host, base: never}
+	}
+	for _, host := range cfg.Upstreams {
+		r.links[host] = &link{host: host}
+	}
+	me := r.members[cfg.Host]
+	me.boot = cfg.Boot
+	r.since = now.Wall
+	r.metaDue = true
+	if len(cfg.Members) == 1 {
+		r.decideEpoch()
+	}
+	r.evaluate(now)
+	return r, nil
+}
+
+func (r *Replica) addLog(o tickets.Origin) tickets.OriginIndex {
+	i := tickets.OriginIndex(len(r.logs))
+	r.logs = append(r.logs, log{origin: o})
+	r.byName[o] = i
+	at, _ := slices.BinarySearchFunc(r.order, o, func(i tickets.OriginIndex, o tickets.Origin) int {
+		return r.logs[i].origin.Compare(o)
+	})
+	r.order = slices.Insert(r.order, at, i)
+	return i
+}
+
+// learnOrigin gives an origin heard of for the first time an index, which the
+// next batch makes durable.
+func (r *Replica) learnOrigin(o tickets.Origin) (tickets.OriginIndex, bool) {
+	if i, ok := r.byName[o]; ok {
+		return i, true
+	}
+	if len(r.logs) >= tickets.MaxOrigins {
+		r.counts.Dropped["too_many_origins"]++
+		return 0, false
+	}
+	i := r.addLog(o)
+	r.table.AddOrigin(i, o)
+	r.batch.origins = append(r.batch.origins, NewOrigin{i, o})
+	return i, true
+}
+
+// decideEpoch settles which log this node mints in: the one it had, when
+// nobody can know more of it than we do, else a new one.
+func (r *Replica) decideEpoch() {
+	best := -1
+	if !r.newLife {
+		for i := range r.logs {
+			l := &r.logs[i]
+			if l.origin.Host == r.cfg.Host && l.kept.Closed != hlc.Never && (best < 0 || l.origin.Epoch > r.logs[best].origin.Epoch) {
+				best = i
+			}
+		}
+	}
+	if best >= 0 && r.mayContinue(&r.logs[best]) {
+		r.own = best
+	} else {
+		r.newEpoch()
+	}
+	r.members[r.cfg.Host].epoch = r.logs[r.own].origin.Epoch
+}
+
+func (r *Replica) newEpoch() {
+	r.own = -1
+	epoch := r.cfg.NewEpoch()
+	for _, taken := r.byName[tickets.Origin{Host: r.cfg.Host, Epoch: epoch}]; taken; {
+		epoch++
+		_, taken = r.byName[tickets.Origin{Host: r.cfg.Host, Epoch: epoch}]
+	}
+	if i, ok := r.learnOrigin(tickets.Origin{Host: r.cfg.Host, Epoch: epoch}); ok {
+		r.own = int(i)
+	}
+	r.metaDue = true
+}
+
+// Effects hands over what has to be done, and forgets it.
+func (r *Replica) Effects() Effects {
+	e := r.effects
+	r.effects = Effects{}
+	return e
+}
+
+// Table is the folded state. It must only be read between calls.
+func (r *Replica) Table() *tickets.Table { return r.table }
+
+// Origins lists the origins by index.
+func (r *Replica) Origin(i tickets.OriginIndex) tickets.Origin { return r.logs[i].origin }
+
+// Covers lists the applied prefix of every log, by index.
+func (r *Replica) Covers() []uint64 {
+	covers := make([]uint64, len(r.logs))
+	for i := range r.logs {
+		covers[i] = r.logs[i].held
+	}
+	return covers
+}
+
+// Vector is what this node holds durably.
+func (r *Replica) Vector() tickets.Vector {
+	v := make(tickets.Vector, 0, len(r.logs))
+	for _, i := range r.order {
+		if l := &r.logs[i]; l.held > 0 {
+			v = append(v, tickets.Entry{Origin: l.origin, Seq: l.held})
+		}
+	}
+	return v
+}
+
+// Counts are totals since the start.
+func (r *Replica) Counts() Counts { return r.counts }

@@ -1,0 +1,279 @@
+package tickets
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"bluerings/hlc"
+	"bluerings/value"
+)
+
+var lawOrigins = []Origin{{"b", 2}, {"a", 9}, {"b", 1}, {"c", 7}}
+
+func amounts(kind value.Kind) *rapid.Generator[value.Number] {
+	return rapid.Custom(func(t *rapid.T) value.Number {
+		texts := []string{"0", "1", "2", "5", "-3", "9223372036854775807", "-9223372036854775808", "123456789012345678901234567890"}
+		switch kind {
+		case value.Decimal:
+			texts = append(texts, "0.5", "-1.25", "1e-200")
+		case value.Rational:
+			texts = append(texts, "1/3", "-2/7", "1/1000000000000000000000")
+		}
+		if rapid.Bool().Draw(t, "small") {
+			texts = texts[:5]
+		}
+		n, err := value.Parse(kind, rapid.SampledFrom(texts).Draw(t, "amount"), value.DefaultLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	})
+}
+
+// history draws the logs of all origins, with few names, ids and moments, so
+// that everything collides.
+func history(t *rapid.T, kind value.Kind) [][]Ticket {
+	logs := make([][]Ticket, rapid.IntRange(1, len(lawOrigins)).Draw(t, "origins"))
+	idOften := rapid.IntRange(0, 2).Draw(t, "ids")
+	lifetime := rapid.SampledFrom([]int{3, 12, 100}).Draw(t, "lifetime")
+	families := rapid.SampledFrom([]int{1, 1, 3}).Draw(t, "families")
+	for o := range logs {
+		at := hlc.Timestamp(0)
+		for range rapid.IntRange(0, 14).Draw(t, "tickets") {
+			at += hlc.Timestamp(rapid.IntRange(1, 4).Draw(t, "later"))
+			tk := Ticket{Origin: lawOrigins[o], Seq: uint64(len(logs[o]) + 1), At: at}
+			tk.Name = rapid.SampledFrom([]string{"x", "x", "x", "y"}).Draw(t, "name")
+			ops := [][]Op{{CounterSetup, CounterAdd, CounterAdd, CounterAdd}, {TextSetup, TextSet, TextSet}, {SetSetup, SetAdd, SetAdd, SetRemove}}
+			tk.Op = rapid.SampledFrom(ops[rapid.IntRange(0, families-1).Draw(t, "family")]).Draw(t, "op")
+			switch tk.Op {
+			case CounterAdd:
+				tk.Amount = amounts(kind).Draw(t, "amount")
+			case TextSet, SetAdd, SetRemove:
+				tk.Text = rapid.SampledFrom([]string{"p", "q", "r"}).Draw(t, "text")
+			}
+			if rapid.IntRange(0, 3).Draw(t, "expires") == 0 {
+				tk.Expire = max(1, at+hlc.Timestamp(rapid.IntRange(-2, lifetime).Draw(t, "expire")))
+			}
+			if idOften > 0 && rapid.IntRange(0, 2).Draw(t, "identified") < idOften {
+				tk.ID = rapid.SampledFrom([]string{"i", "j", "k", "l"}).Draw(t, "id")
+			}
+			logs[o] = append(logs[o], tk)
+		}
+	}
+	return logs
+}
+
+// interleaving draws an order of arrival that keeps each log's own order.
+func interleaving(t *rapid.T, logs [][]Ticket) []int {
+	var order []int
+	for o := range logs {
+		order = append(order, slices.Repeat([]int{o}, len(logs[o]))...)
+	}
+	if len(order) == 0 {
+		return nil
+	}
+	return rapid.Permutation(order).Draw(t, "order")
+}
+
+var lawKeys = []Key{
+	{Counters, "x"}, {Counters, "y"}, {Texts, "x"}, {Texts, "y"}, {Sets, "x"}, {Sets, "y"},
+}
+
+// TestTableIsTheModel applies histories in many orders, flushing and
+// restarting at random, and compares with the model after every ticket. So a
+// table is a function of the set of tickets, which makes merging commutative,
+// associative and idempotent.
+func TestTableIsTheModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		kind := rapid.SampledFrom([]value.Kind{value.Integer, value.Decimal, value.Rational}).Draw(t, "kind")
+		logs := history(t, kind)
+		every := rapid.Uint64Range(1, 3).Draw(t, "marks")
+		var reference map[Key][]byte
+		for range 3 {
+			r := &run{T: t, kind: kind, memory: newMemory(kind, logs), every: every}
+			r.apply(interleaving(t, logs))
+			if state := r.state(); reference == nil {
+				reference = state
+			} else {
+				for key, data := range state {
+					if !bytes.Equal(data, reference[key]) {
+						t.Fatalf("%v: %x in one order, %x in another", key, reference[key], data)
+					}
+				}
+			}
+		}
+	})
+}
+
+// run is one order of arrival.
+type run struct {
+	*rapid.T
+	kind    value.Kind
+	memory  *memory
+	table   *Table
+	every   uint64
+	order   []int
+	applied []Ticket
+}
+
+func (r *run) apply(order []int) {
+	var err error
+	if r.table, err = r.memory.restart(lawOrigins, r.every); err != nil {
+		r.Fatal(err)
+	}
+	r.order = order
+	if rapid.Bool().Draw(r.T, "list early") {
+		r.table.Names(Counters, "", "", 1, 0)
+	}
+	next := make([]int, len(r.memory.logs))
+	for _, o := range order {
+		tk := r.memory.logs[o][next[o]]
+		next[o]++
+		before := fold1(r.kind, tk.Key(), r.applied)
+		r.applied = append(r.applied, tk)
+		back := r.table.Back(tk.Key(), OriginIndex(o))
+		if _, want, _ := r.memory.Ticket(Ref{OriginIndex(o), tk.Seq}); back != 0 && tk.Seq-back != want || back == 0 && want != 0 {
+			r.fail("Back of %v is %d, the link should be %d", tk.Key(), back, want)
+		}
+		got, err := r.table.Apply(OriginIndex(o), &tk)
+		if err != nil {
+			r.fail("%v", err)
+		}
+		r.checkApplied(tk, before, got)
+		r.check(tk.Key())
+		r.flush()
+	}
+	for _, key := range lawKeys {
+		r.check(key)
+	}
+}
+
+func (r *run) fail(format string, args ...any) {
+	r.Helper()
+	r.Fatalf(format+"%s", append(args, dump(r.memory.logs, r.order[:len(r.applied)]))...)
+}
+
+func (r *run) flush() {
+	switch rapid.IntRange(0, 9).Draw(r.T, "flush") {
+	case 0:
+		r.memory.store(r.table.TakeDirty())
+		r.table.Flushed()
+	case 1:
+		r.memory.store(r.table.TakeDirty()) // stored, and not yet confirmed
+	case 2:
+		r.memory.store(r.table.TakeDirty())
+		table, err := r.memory.restart(lawOrigins, r.every)
+		if err != nil {
+			r.fail("%v", err)
+		}
+		r.table = table
+	}
+}
+
+// checkApplied holds the verdict on a ticket against the model's.
+func (r *run) checkApplied(tk Ticket, before *model, got Applied) {
+	if slot, ok := r.table.Lookup(tk.Key()); !ok || slot != got.Slot {
+		r.fail("applied to slot %d, found in %d", got.Slot, slot)
+	}
+	fresh := !slices.ContainsFunc(r.applied[:len(r.applied)-1], func(u Ticket) bool { return u.Key() == tk.Key() })
+	if got.Created != fresh {
+		r.fail("created %v", got.Created)
+	}
+	present, others := false, false
+	now := fold1(r.kind, tk.Key(), r.applied)
+	for _, u := range r.applied {
+		if u.Key() != tk.Key() || u.ID != tk.ID || u.ID == "" || u.At < now.born || u.At > max(now.born, now.expire) {
+			continue
+		}
+		if u.At == now.born && u.Before(&now.counted[0]) {
+			continue
+		}
+		if u.Origin == tk.Origin && u.Seq == tk.Seq {
+			present = true
+		} else {
+			others = true
+		}
+	}
+	if now.born > 0 && now.expire >= now.born && got.Superseded != (present && others) {
+		r.fail("superseded %v, want %v; before: %v", got.Superseded, present && others, before)
+	}
+}
+
+func (r *run) check(key Key) {
+	slot, ok := r.table.Lookup(key)
+	want := fold1(r.kind, key, r.applied)
+	if !ok {
+		if slices.ContainsFunc(r.applied, func(t Ticket) bool { return t.Key() == key }) {
+			r.fail("%v is not there", key)
+		}
+		return
+	}
+	if got := seen(r.table, slot); got != want.String() {
+		r.fail("%v\n got %s\nwant %s", key, got, want)
+	}
+	if r.table.Key(slot) != key || r.table.Alive(slot, want.expire+1) || want.expire > 0 && !r.table.Alive(slot, want.expire) {
+		r.fail("%v is %v, or lives wrongly", key, r.table.Key(slot))
+	}
+	now := hlc.Timestamp(rapid.IntRange(1, 40).Draw(r.T, "now"))
+	listed := slices.Contains(r.table.Names(key.Family, "", "", 10, now), slot)
+	if listed != (want.expire >= now) {
+		r.fail("%v listed at %d: %v", key, now, listed)
+	}
+	r.checkChains(slot, key)
+	if key.Family == Counters {
+		r.checkAsOf(slot, want)
+	}
+}
+
+func (r *run) checkChains(slot uint32, key Key) {
+	var want []Chain
+	for o := range r.memory.logs {
+		c := Chain{Origin: OriginIndex(o)}
+		for _, t := range r.applied {
+			if t.Origin == lawOrigins[o] && t.Key() == key {
+				c.Head, c.Count, c.Sum = t.Seq, c.Count+1, c.Sum.Add(r.kind, t.Amount)
+			}
+		}
+		if c.Count > 0 {
+			want = append(want, c)
+		}
+	}
+	if !slices.EqualFunc(r.table.Chains(slot), want, func(a, b Chain) bool {
+		return a.Origin == b.Origin && a.Head == b.Head && a.Count == b.Count && a.Sum.Equal(r.kind, b.Sum)
+	}) {
+		r.fail("%v: chains %v, want %v", key, r.table.Chains(slot), want)
+	}
+}
+
+func (r *run) checkAsOf(slot uint32, want *model) {
+	view := r.table.View(slot)
+	for range 3 {
+		at := hlc.Timestamp(rapid.IntRange(0, 70).Draw(r.T, "as of"))
+		r.memory.asked = 0
+		got, err := view.SumAt(at, r.memory, r.memory)
+		if err != nil {
+			r.fail("as of %d: %v", at, err)
+		}
+		if w := want.sumAt(at); !got.Equal(r.kind, w) {
+			r.fail("as of %d: %s, want %s; %v", at, got.String(r.kind), w.String(r.kind), want)
+		}
+		if limit := int(r.every+1) * len(lawOrigins); r.memory.asked > limit {
+			r.fail("as of %d: %d tickets read, at most %d should be", at, r.memory.asked, limit)
+		}
+	}
+}
+
+// state is the canonical encoding of all rows.
+func (r *run) state() map[Key][]byte {
+	state := map[Key][]byte{}
+	var scratch fold
+	for _, key := range lawKeys {
+		if slot, ok := r.table.Lookup(key); ok {
+			state[key] = r.table.appendRow(nil, slot, &scratch)
+		}
+	}
+	return state
+}
