@@ -35,7 +35,8 @@ func (t *Table) Apply(o OriginIndex, tk *Ticket) (Applied, error) {
 			return applied, err
 		}
 	}
-	return applied, t.applyFold(o, tk, &applied)
+	err = t.applyFold(o, tk, &applied)
+	return applied, err
 }
 
 // applyCompact is the common case: a small amount for a living counter, or

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 
 	"bluerings/hlc"
@@ -100,7 +101,7 @@ func BenchmarkApply(b *testing.B) {
 			rnd := rand.New(rand.NewPCG(1, 2))
 			run := make([]Ticket, 1<<16)
 			for i := range run {
-				run[i] = Ticket{Op: CounterAdd, Name: names[rnd.IntN(len(names))], Amount: value.FromInt64(7)}
+				run[i] = Ticket{Op: CounterAdd, Name: strings.Clone(names[rnd.IntN(len(names))]), Amount: value.FromInt64(7)}
 				if c.ids {
 					run[i].ID = fmt.Sprintf("id-%020d", i)
 				}

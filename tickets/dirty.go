@@ -3,6 +3,7 @@ package tickets
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"hash/maphash"
 	"slices"
 
@@ -191,6 +192,9 @@ func (t *Table) Flushed() {
 // The slot is used again once the index knows.
 func (t *Table) Forget(slot uint32) {
 	r := t.rows.at(slot)
+	if r.flags&rowLive == 0 {
+		panic(fmt.Sprintf("tickets: slot %d is forgotten already", slot))
+	}
 	name := t.nameOf(slot)
 	t.index[r.family].remove(maphash.String(t.seed, name), slot)
 	t.order[r.family].remove(t, slot)

@@ -2,10 +2,10 @@ package tickets
 
 import (
 	"bytes"
+	"flag"
+	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"pgregory.net/rapid"
 
 	"bluerings/hlc"
 	"bluerings/value"
@@ -13,52 +13,59 @@ import (
 
 var lawOrigins = []Origin{{"b", 2}, {"a", 9}, {"b", 1}, {"c", 7}}
 
-func amounts(kind value.Kind) *rapid.Generator[value.Number] {
-	return rapid.Custom(func(t *rapid.T) value.Number {
-		texts := []string{"0", "1", "2", "5", "-3", "9223372036854775807", "-9223372036854775808", "123456789012345678901234567890"}
-		switch kind {
-		case value.Decimal:
-			texts = append(texts, "0.5", "-1.25", "1e-200")
-		case value.Rational:
-			texts = append(texts, "1/3", "-2/7", "1/1000000000000000000000")
-		}
-		if rapid.Bool().Draw(t, "small") {
-			texts = texts[:5]
-		}
-		n, err := value.Parse(kind, rapid.SampledFrom(texts).Draw(t, "amount"), value.DefaultLimits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	})
+// amountTexts lie on both sides of what fits 64 bits.
+func amountTexts(kind value.Kind) []string {
+	texts := []string{"0", "1", "2", "5", "-3", "9223372036854775807", "-9223372036854775808", "123456789012345678901234567890"}
+	switch kind {
+	case value.Decimal:
+		texts = append(texts, "0.5", "-1.25", "1e-200")
+	case value.Rational:
+		texts = append(texts, "1/3", "-2/7", "1/1000000000000000000000")
+	}
+	return texts
 }
 
-// history draws the logs of all origins, with few names, ids and moments, so
-// that everything collides.
-func history(t *rapid.T, kind value.Kind) [][]Ticket {
-	logs := make([][]Ticket, rapid.IntRange(1, len(lawOrigins)).Draw(t, "origins"))
-	idOften := rapid.IntRange(0, 2).Draw(t, "ids")
-	lifetime := rapid.SampledFrom([]int{3, 12, 100}).Draw(t, "lifetime")
-	families := rapid.SampledFrom([]int{1, 1, 3}).Draw(t, "families")
+// dice draw with a seed.
+type dice struct{ *rand.Rand }
+
+func (d dice) between(least, most int) int { return least + d.IntN(most-least+1) }
+
+func one[T any](d dice, of ...T) T { return of[d.IntN(len(of))] }
+
+// history draws the logs of some origins, with few names, ids and moments, so
+// that everything collides. Each history has its own habits.
+func history(d dice, kind value.Kind) [][]Ticket {
+	logs := make([][]Ticket, d.between(1, len(lawOrigins)))
+	idOften, lifetime, later := one(d, 0, 30, 80), one(d, 3, 12, 100), one(d, 1, 4)
+	families := one(d, []Family{Counters}, []Family{Texts}, []Family{Sets}, []Family{Counters, Texts, Sets})
+	names := one(d, []string{"x"}, []string{"x", "x", "x", "y"})
+	ids := []string{"i", "j", "k", "l"}[:d.between(1, 4)]
+	expires := one(d, 10, 30)
+	amounts := amountTexts(kind)[:one(d, 5, len(amountTexts(kind)))]
 	for o := range logs {
 		at := hlc.Timestamp(0)
-		for range rapid.IntRange(0, 14).Draw(t, "tickets") {
-			at += hlc.Timestamp(rapid.IntRange(1, 4).Draw(t, "later"))
-			tk := Ticket{Origin: lawOrigins[o], Seq: uint64(len(logs[o]) + 1), At: at}
-			tk.Name = rapid.SampledFrom([]string{"x", "x", "x", "y"}).Draw(t, "name")
-			ops := [][]Op{{CounterSetup, CounterAdd, CounterAdd, CounterAdd}, {TextSetup, TextSet, TextSet}, {SetSetup, SetAdd, SetAdd, SetRemove}}
-			tk.Op = rapid.SampledFrom(ops[rapid.IntRange(0, families-1).Draw(t, "family")]).Draw(t, "op")
+		for range d.between(0, 14) {
+			at += hlc.Timestamp(d.between(1, later))
+			tk := Ticket{Origin: lawOrigins[o], Seq: uint64(len(logs[o]) + 1), At: at, Name: one(d, names...)}
+			switch one(d, families...) {
+			case Counters:
+				tk.Op = one(d, CounterSetup, CounterAdd, CounterAdd, CounterAdd)
+			case Texts:
+				tk.Op = one(d, TextSetup, TextSet, TextSet)
+			default:
+				tk.Op = one(d, SetSetup, SetAdd, SetAdd, SetRemove)
+			}
 			switch tk.Op {
 			case CounterAdd:
-				tk.Amount = amounts(kind).Draw(t, "amount")
+				tk.Amount = amountOf(kind, one(d, amounts...))
 			case TextSet, SetAdd, SetRemove:
-				tk.Text = rapid.SampledFrom([]string{"p", "q", "r"}).Draw(t, "text")
+				tk.Text = one(d, "p", "q", "r")
 			}
-			if rapid.IntRange(0, 3).Draw(t, "expires") == 0 {
-				tk.Expire = max(1, at+hlc.Timestamp(rapid.IntRange(-2, lifetime).Draw(t, "expire")))
+			if d.IntN(100) < expires || len(logs[o]) == 0 && d.IntN(2) == 0 {
+				tk.Expire = max(1, at+hlc.Timestamp(d.between(-2, lifetime)))
 			}
-			if idOften > 0 && rapid.IntRange(0, 2).Draw(t, "identified") < idOften {
-				tk.ID = rapid.SampledFrom([]string{"i", "j", "k", "l"}).Draw(t, "id")
+			if d.IntN(100) < idOften {
+				tk.ID = one(d, ids...)
 			}
 			logs[o] = append(logs[o], tk)
 		}
@@ -67,15 +74,18 @@ func history(t *rapid.T, kind value.Kind) [][]Ticket {
 }
 
 // interleaving draws an order of arrival that keeps each log's own order.
-func interleaving(t *rapid.T, logs [][]Ticket) []int {
+func interleaving(d dice, logs [][]Ticket) []int {
 	var order []int
 	for o := range logs {
 		order = append(order, slices.Repeat([]int{o}, len(logs[o]))...)
 	}
-	if len(order) == 0 {
-		return nil
+	if d.IntN(4) > 0 { // else one log after the other
+		d.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	}
-	return rapid.Permutation(order).Draw(t, "order")
+	if d.IntN(2) == 0 {
+		slices.Reverse(order)
+	}
+	return order
 }
 
 var lawKeys = []Key{
@@ -87,30 +97,38 @@ var lawKeys = []Key{
 // table is a function of the set of tickets, which makes merging commutative,
 // associative and idempotent.
 func TestTableIsTheModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		kind := rapid.SampledFrom([]value.Kind{value.Integer, value.Decimal, value.Rational}).Draw(t, "kind")
-		logs := history(t, kind)
-		every := rapid.Uint64Range(1, 3).Draw(t, "marks")
+	for i := range *seeds {
+		seed := *firstSeed + i
+		d := dice{rand.New(rand.NewPCG(seed, 0))}
+		kind := one(d, value.Integer, value.Decimal, value.Rational)
+		logs, every := history(d, kind), uint64(d.between(1, 3))
 		var reference map[Key][]byte
 		for range 3 {
-			r := &run{T: t, kind: kind, memory: newMemory(kind, logs), every: every}
-			r.apply(interleaving(t, logs))
-			if state := r.state(); reference == nil {
+			r := &run{T: t, dice: d, seed: seed, kind: kind, memory: newMemory(kind, logs), every: every}
+			r.apply(interleaving(d, logs))
+			state := r.state()
+			if reference == nil {
 				reference = state
-			} else {
-				for key, data := range state {
-					if !bytes.Equal(data, reference[key]) {
-						t.Fatalf("%v: %x in one order, %x in another", key, reference[key], data)
-					}
+			}
+			for key, data := range state {
+				if !bytes.Equal(data, reference[key]) {
+					r.fail("%v: %x in one order, %x in another", key, reference[key], data)
 				}
 			}
 		}
-	})
+	}
 }
+
+var (
+	seeds     = flag.Uint64("seeds", 2000, "histories to try")
+	firstSeed = flag.Uint64("seed", 0, "the first of them")
+)
 
 // run is one order of arrival.
 type run struct {
-	*rapid.T
+	*testing.T
+	dice
+	seed    uint64
 	kind    value.Kind
 	memory  *memory
 	table   *Table
@@ -125,7 +143,7 @@ func (r *run) apply(order []int) {
 		r.Fatal(err)
 	}
 	r.order = order
-	if rapid.Bool().Draw(r.T, "list early") {
+	if r.IntN(2) == 0 {
 		r.table.Names(Counters, "", "", 1, 0)
 	}
 	next := make([]int, len(r.memory.logs))
@@ -153,11 +171,11 @@ func (r *run) apply(order []int) {
 
 func (r *run) fail(format string, args ...any) {
 	r.Helper()
-	r.Fatalf(format+"%s", append(args, dump(r.memory.logs, r.order[:len(r.applied)]))...)
+	r.Fatalf("seed %d: "+format+"%s", append(append([]any{r.seed}, args...), dump(r.memory.logs, r.order[:len(r.applied)]))...)
 }
 
 func (r *run) flush() {
-	switch rapid.IntRange(0, 9).Draw(r.T, "flush") {
+	switch r.IntN(10) {
 	case 0:
 		r.memory.store(r.table.TakeDirty())
 		r.table.Flushed()
@@ -217,7 +235,7 @@ func (r *run) check(key Key) {
 	if r.table.Key(slot) != key || r.table.Alive(slot, want.expire+1) || want.expire > 0 && !r.table.Alive(slot, want.expire) {
 		r.fail("%v is %v, or lives wrongly", key, r.table.Key(slot))
 	}
-	now := hlc.Timestamp(rapid.IntRange(1, 40).Draw(r.T, "now"))
+	now := hlc.Timestamp(r.between(1, 40))
 	listed := slices.Contains(r.table.Names(key.Family, "", "", 10, now), slot)
 	if listed != (want.expire >= now) {
 		r.fail("%v listed at %d: %v", key, now, listed)
@@ -251,7 +269,7 @@ func (r *run) checkChains(slot uint32, key Key) {
 func (r *run) checkAsOf(slot uint32, want *model) {
 	view := r.table.View(slot)
 	for range 3 {
-		at := hlc.Timestamp(rapid.IntRange(0, 70).Draw(r.T, "as of"))
+		at := hlc.Timestamp(r.between(0, 70))
 		r.memory.asked = 0
 		got, err := view.SumAt(at, r.memory, r.memory)
 		if err != nil {

@@ -120,6 +120,9 @@ func (d *rowReader) row() (Key, *fold) {
 	f.born, f.expire = d.time("born"), d.time("expire")
 	f.first = d.origin(f.born == 0)
 	f.orphan, f.lastOrphan = d.time("first orphan"), d.time("last orphan")
+	if f.born == 0 && f.expire != 0 || f.orphan > f.lastOrphan || f.orphan == 0 && f.lastOrphan != 0 {
+		d.fail("a life from %d to %d, with orphans from %d to %d", f.born, f.expire, f.orphan, f.lastOrphan)
+	}
 	f.total = d.number("total")
 	d.chains(f)
 	d.losers(f)

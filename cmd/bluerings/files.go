@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -126,11 +125,6 @@ on it takes from its peers what happened since the backup.`,
 				defer f.Close()
 				from = f
 			}
-			if entries, err := os.ReadDir(args[1]); err == nil && len(entries) > 0 {
-				return fmt.Errorf("%s is not empty: nothing was restored", args[1])
-			} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
 			if err := restoreFiles(from, args[1]); err != nil {
 				return oneLine(fmt.Errorf("restore: %w", err))
 			}
@@ -139,16 +133,19 @@ on it takes from its peers what happened since the backup.`,
 	}
 }
 
+// checkFilesCommand is how `serve` calls the command below.
+const checkFilesCommand = "check-files"
+
 // newCheckFiles is run by `serve` in a process of its own, which a damaged file may crash.
-func newCheckFiles(*console) *cobra.Command {
+func newCheckFiles(c *console) *cobra.Command {
 	return &cobra.Command{
-		Use:    "check-files DIR",
+		Use:    checkFilesCommand + " DIR",
 		Short:  "Check the files of a data directory",
 		Hidden: true,
 		Args:   takes(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := checkFiles(args[0]); err != nil {
-				return oneLine(err)
+			if code := checkFiles(args[0], c.out, c.stderr); code != exitOK {
+				return exitStatus(code)
 			}
 			return nil
 		},

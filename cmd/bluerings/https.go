@@ -35,7 +35,8 @@ func (c *certificates) reload() error {
 		if conf.ClientCAs, err = readAuthorities(c.files.ca); err != nil {
 			return fmt.Errorf("authorities of https clients: %w", err)
 		}
-		conf.ClientAuth = tls.RequireAndVerifyClientCert
+		// Probes come without a certificate; the HTTP interface refuses them everything else.
+		conf.ClientAuth = tls.VerifyClientCertIfGiven
 	}
 	c.current.Store(conf)
 	return nil

@@ -55,7 +55,10 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 	}
 	var problems settings.Problems
 	var usage *usageError
+	var status exitStatus
 	switch {
+	case errors.As(err, &status):
+		return int(status)
 	case errors.As(err, &problems):
 		for _, p := range problems {
 			fmt.Fprintf(stderr, "bluerings: %s\n", p)
@@ -76,6 +79,11 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 
 // errSilent is a failure that was shown already.
 var errSilent = errors.New("failed")
+
+// exitStatus is a failure that was shown already, with an exit code of its own.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // usageError is a mistake in how the program was called.
 type usageError struct {

@@ -93,9 +93,10 @@ func (r *remote) show(ctx context.Context, req client.Request, columns []string)
 	return writeRecord(r.out, a.Body, columns)
 }
 
-// interruptible is ctx until SIGINT or SIGTERM; a second one ends the program as usual.
+// interruptible is ctx until SIGINT, SIGTERM or SIGHUP. From the second signal on they end the
+// program as usual.
 func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }

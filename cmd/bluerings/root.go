@@ -22,6 +22,7 @@ which moment the number can never change again.`,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          group,
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{cmd.CommandPath(), err}
 	})

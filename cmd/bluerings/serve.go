@@ -59,7 +59,7 @@ var errForced = errors.New("stopped by a second signal before everything was clo
 // serve runs a node until it fails, ctx ends or a signal comes.
 func serve(ctx context.Context, c *console, s *serveSettings) error {
 	d := &daemon{console: c, settings: s, log: newLogger(c.stderr, c.lookup("NO_COLOR") != "", s)}
-	for _, p := range s.set.Unknown(c.env) {
+	for _, p := range s.set.Unknown(c.env, "config", "url", "token", "ca", "cert", "key") {
 		d.log.Warn("setting_unknown", "source", p.Source, "remedy", p.Remedy)
 	}
 	if s.insecure {

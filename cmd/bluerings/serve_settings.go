@@ -9,6 +9,7 @@ import (
 
 	"bluerings/internal/scopedlog"
 	"bluerings/internal/settings"
+	"bluerings/ring"
 	"bluerings/tickets"
 	"bluerings/topologies"
 	"bluerings/value"
@@ -34,7 +35,7 @@ type serveSettings struct {
 	http         string
 	pub          []string
 	kind         value.Kind
-	durability   durability
+	durability   ring.Durability
 	tokenFile    string
 	https        tlsFiles // ca: of client certificates
 	ringTLS      tlsFiles
@@ -64,7 +65,7 @@ func newServeSettings() *serveSettings {
 	s.Parsed("value", topologies.Decimal, "kind of value of a node alone: integer, decimal or rational",
 		"write integer, decimal or rational", func(text string) (err error) { c.kind, err = value.ParseKind(text); return err })
 	s.Parsed("durability", "always", "when an update is on disk: always (before the answer), interval=100ms, or none",
-		"write always, interval=DURATION or none", func(text string) (err error) { c.durability, err = parseDurability(text); return err })
+		"write always, interval=DURATION or none", func(text string) (err error) { c.durability, err = ring.ParseDurability(text); return err })
 	c.securitySettings()
 	s.Choice(&c.logFormat, "log_format", "form of the log: text or json", "text", "json")
 	s.Parsed("log_level", "info", "least level that is logged, and those of scopes: info,ring=debug",
@@ -79,7 +80,7 @@ func (c *serveSettings) securitySettings() {
 	s.Text(&c.tokenFile, "token_file", "", "file of bearer tokens, see 'bluerings token new'; read again on SIGHUP")
 	s.Text(&c.https.cert, "tls_cert", "", "PEM certificate chain of the HTTP interface; turns on HTTPS")
 	s.Text(&c.https.key, "tls_key", "", "PEM key to it")
-	s.Text(&c.https.ca, "tls_client_ca", "", "PEM authorities; HTTP clients must show a certificate of theirs")
+	s.Text(&c.https.ca, "tls_client_ca", "", "PEM authorities; an HTTP client needs a certificate of theirs, or a token")
 	s.Text(&c.ringTLS.cert, "ring_tls_cert", "", "PEM certificate chain of this node for other nodes; turns on mutual TLS in the ring")
 	s.Text(&c.ringTLS.key, "ring_tls_key", "", "PEM key to it")
 	s.Text(&c.ringTLS.ca, "ring_tls_ca", "", "PEM authorities that other nodes' certificates come from")
@@ -95,8 +96,25 @@ func (c *serveSettings) limitSettings() {
 	s.Duration(&c.openTimeout, "header_timeout", "10s", "longest time for the head of a request to arrive")
 	s.Duration(&c.readTimeout, "read_timeout", "60s", "longest time for a request to arrive")
 	s.Duration(&c.idleTimeout, "idle_timeout", "120s", "longest time a connection is kept without requests")
-	s.Duration(&c.maxClockSkew, "max_clock_skew", "10s", "how far ahead of ours a remote clock may be that our timestamps follow")
-	s.Duration(&c.expiryGrace, "expiry_grace", "1h", "how long after a name expired its tickets are kept")
+	s.Parsed("max_clock_skew", "500ms", "how far ahead of ours a remote clock may be that our timestamps follow",
+		`write a duration above 0, such as "500ms"`, func(text string) (err error) { c.maxClockSkew, err = positive(text); return err })
+	s.Parsed("expiry_grace", "1h", "how long after a name expired its tickets are kept, or never to keep them for ever",
+		`write a duration above 0, such as "1h", or never`, func(text string) (err error) {
+			if text == "never" {
+				c.expiryGrace = -1
+				return nil
+			}
+			c.expiryGrace, err = positive(text)
+			return err
+		})
+}
+
+func positive(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%q is no duration above 0", text)
+	}
+	return d, nil
 }
 
 // shortHostname is the machine's name up to the first dot. Where there is none that a ring takes,

@@ -7,7 +7,7 @@ import (
 )
 
 func newToken(c *console) *cobra.Command {
-	return newGroup("token", "Make bearer tokens", `  bluerings token new --name billing --scope write`, newTokenNew(c))
+	return newGroup("token", "Make bearer tokens", `  bluerings token new --name billing --scope read,write`, newTokenNew(c))
 }
 
 func newTokenNew(c *console) *cobra.Command {
@@ -18,7 +18,7 @@ func newTokenNew(c *console) *cobra.Command {
 		Long: `Make a random token. The first line printed is the token, for the client; nobody can print it
 again. The second is the line for the node's --token-file, which holds only a hash of it. SIGHUP
 makes a running node read the file again.`,
-		Example: `  bluerings token new --name billing --scope write
+		Example: `  bluerings token new --name billing --scope read,write
   bluerings token new --scope admin --name ops | tail -n 1 >> tokens`,
 		Args: takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -30,8 +30,8 @@ makes a running node read the file again.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "whose token it is, for the log")
-	cmd.Flags().StringVar(&scope, "scope", "read", "what it allows: read, write or admin")
-	complete(cmd, "scope", "read", "write", "admin")
+	cmd.Flags().StringVar(&name, "name", "", "whose token it is (default: made up)")
+	cmd.Flags().StringVar(&scope, "scope", "read,write", "what it allows: read, write, both, or admin, which includes them")
+	complete(cmd, "scope", "read", "write", "read,write", "admin")
 	return cmd
 }

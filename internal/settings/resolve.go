@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -47,19 +48,21 @@ func (s *Set) Resolve(from Sources) Problems {
 
 // Unknown lists variables of the environment that look like a misspelt setting. They are no
 // mistakes by themselves: orchestrators add variables of their own to a program's environment.
-func (s *Set) Unknown(env []string) []Problem {
-	var names []string
+// Keys in others are known to another part of the program.
+func (s *Set) Unknown(env []string, others ...string) []Problem {
+	known := slices.Clone(others)
 	for _, set := range s.list {
-		names = append(names, s.envName(set.key))
+		known = append(known, set.key)
 	}
 	var list []Problem
 	for _, pair := range env {
 		name, _, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, s.Prefix) || s.lookup(strings.ToLower(name[len(s.Prefix):])) != nil {
+		key, ours := strings.CutPrefix(name, s.Prefix)
+		if key = strings.ToLower(key); !ours || slices.Contains(known, key) {
 			continue
 		}
-		if near := nearest(name, names); near != "" {
-			list = append(list, Problem{"environment " + name, "is not a setting", fmt.Sprintf("did you mean %s?", near)})
+		if near := nearest(key, known); near != "" {
+			list = append(list, Problem{"environment " + name, "is not a setting", fmt.Sprintf("did you mean %s?", s.envName(near))})
 		}
 	}
 	return list

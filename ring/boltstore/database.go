@@ -33,6 +33,7 @@ type database struct {
 
 	write   sync.Mutex // one writer at a time, and guards what follows
 	refused error      // why there are no more writes
+	dropped bool       // an index whose file was removed
 	broken  atomic.Pointer[error]
 	closed  atomic.Bool
 }
@@ -103,7 +104,7 @@ func (d *database) openError(err error) error {
 		return fmt.Errorf("%w: another process has %s open", ErrBusy, d.path)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return damaged("%s: %v", d.name, err)
-	case errors.Is(err, ErrDamaged):
+	case isDamage(err):
 		return err
 	}
 	return noSpaceOr(fmt.Errorf("open %s: %w", d.path, err))
@@ -184,7 +185,7 @@ func (d *database) update(do func(tx *bbolt.Tx) error) error {
 	case err == nil:
 		return nil
 	case !done:
-		if errors.Is(err, ErrDamaged) {
+		if isDamage(err) {
 			d.refused = err
 		}
 		return err

@@ -45,6 +45,8 @@ func foreign(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrForeign, fmt.Sprintf(format, args...))
 }
 
+func isDamage(err error) bool { return errors.Is(err, ErrDamaged) }
+
 // isNoSpace looks at the text as well: bbolt wraps what growing a file
 // returns without keeping the error.
 func isNoSpace(err error) bool {

@@ -10,11 +10,17 @@ import (
 	"time"
 )
 
-// lockForReading takes the lock that bbolt takes of a reader, so that a file
-// is not looked at while another process changes it. Closing f releases it.
-func lockForReading(f *os.File) error {
+// lockFile takes the lock that bbolt takes of a file, so that nobody looks at
+// one while another process changes it; a directory is locked while it is
+// initialised. It waits for lockTimeout, then gives ErrBusy. Closing f
+// releases it.
+func lockFile(f *os.File, exclusive bool) error {
+	how := syscall.LOCK_SH | syscall.LOCK_NB
+	if exclusive {
+		how = syscall.LOCK_EX | syscall.LOCK_NB
+	}
 	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(lockTimeout / 20) {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+		err := syscall.Flock(int(f.Fd()), how)
 		switch {
 		case err == nil:
 			return nil

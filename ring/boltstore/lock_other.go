@@ -4,6 +4,6 @@ package boltstore
 
 import "os"
 
-// lockForReading does nothing where there is no flock: a file looked at while
-// another process changes it may then be called damaged instead of busy.
-func lockForReading(*os.File) error { return nil }
+// lockFile does nothing where there is no flock: a file looked at while another
+// process changes it may then be called damaged instead of busy.
+func lockFile(*os.File, bool) error { return nil }

@@ -1,56 +1,67 @@
 package boltstore
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
+
+// bucketVisit says what is done with the records of a bucket. Bytes are valid
+// during the call only.
+type bucketVisit struct {
+	name   []byte
+	record func(key, value []byte) error
+}
+
+// bucketRoot is where the records of a bucket are: on a page, or, while they
+// are few, within its own record.
+type bucketRoot struct {
+	page   uint64
+	inline []byte
+}
 
 // walk passes every record of every bucket, and sees to it that each page of
 // the file is used once: by a tree, or by the list of free pages. The file
-// must hold the named buckets and no others. Bytes are valid during visit
-// only.
-func (p *pageFile) walk(buckets map[string]func(key, value []byte) error) error {
+// must hold these buckets and no others; they are visited in this order.
+func (p *pageFile) walk(buckets []bucketVisit) error {
 	p.used = make([]uint64, p.meta.pages/64+1)
 	p.used[0] = 3 // the meta pages
-	type root struct {
-		page   uint64
-		inline []byte
-	}
-	roots := make(map[string]root)
+	roots := make(map[string]bucketRoot)
 	err := p.tree(p.meta.root, 0, nil, nil, func(c cell) error {
-		if buckets[string(c.key)] == nil || !c.bucket || len(c.value) < 16 {
-			return p.bad(p.meta.root, "an unknown bucket %.20q", c.key)
+		if !c.bucket || len(c.value) < 16 {
+			return p.bad(p.meta.root, "%.20q is not a bucket", c.key)
 		}
-		roots[string(c.key)] = root{native.Uint64(c.value), slices.Clone(c.value[16:])}
+		roots[string(c.key)] = bucketRoot{native.Uint64(c.value), slices.Clone(c.value[16:])}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(buckets)) {
-		r, there := roots[name]
+	for _, b := range buckets {
+		root, there := roots[string(b.name)]
 		if !there {
-			return damaged("%s: its bucket %q is missing", p.name, name)
+			return damaged("%s: its bucket %q is missing", p.name, b.name)
 		}
-		visit := func(c cell) error {
-			if c.bucket {
-				return damaged("%s: an unknown bucket %.20q in bucket %q", p.name, c.key, name)
-			}
-			return buckets[name](c.key, c.value)
-		}
-		switch {
-		case r.page != 0:
-			err = p.tree(r.page, 0, nil, nil, visit)
-		case len(r.inline) < pageHeader:
-			err = damaged("%s: its bucket %q is cut off", p.name, name)
-		default:
-			err = p.leaf(p.meta.root, r.inline, nil, nil, visit)
-		}
-		if err != nil {
+		if err := p.bucket(b, root); err != nil {
 			return err
 		}
 	}
+	if len(roots) != len(buckets) {
+		return damaged("%s: it has %d buckets, not %d", p.name, len(roots), len(buckets))
+	}
 	return p.free()
+}
+
+func (p *pageFile) bucket(b bucketVisit, root bucketRoot) error {
+	visit := func(c cell) error {
+		if c.bucket {
+			return damaged("%s: an unknown bucket %.20q in bucket %q", p.name, c.key, b.name)
+		}
+		return b.record(c.key, c.value)
+	}
+	switch {
+	case root.page != 0:
+		return p.tree(root.page, 0, nil, nil, visit)
+	case len(root.inline) < pageHeader:
+		return damaged("%s: its bucket %q is cut off", p.name, b.name)
+	}
+	return p.leaf(p.meta.root, root.inline, nil, nil, visit)
 }
 
 // free reads the list of free pages and sees to it that together with those in

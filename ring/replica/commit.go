@@ -1,8 +1,10 @@
 package replica
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"bluerings/hlc"
 	"bluerings/tickets"
@@ -33,16 +35,12 @@ func (r *Replica) NextBatch(now Now) *Batch {
 		out.Blocks = append(out.Blocks, block)
 	}
 	b.blocks = out.Blocks
+	// Runs of one log lie together, so that overlay holds one log at a time.
+	slices.SortStableFunc(b.runs, func(x, y takenRun) int { return cmp.Compare(x.index, y.index) })
 	for i := range b.runs {
 		t := &b.runs[i]
-		clear(overlay)
-		if i > 0 && b.runs[i-1].index == t.index {
-			for j := i - 1; j >= 0 && b.runs[j].index == t.index; j-- {
-				for k := range b.runs[j].run.Tickets {
-					u := &b.runs[j].run.Tickets[k]
-					overlay[u.Key()] = max(overlay[u.Key()], u.Seq)
-				}
-			}
+		if i == 0 || b.runs[i-1].index != t.index {
+			clear(overlay)
 		}
 		out.Blocks = append(out.Blocks, Block{
 			Origin: t.index, First: t.run.First, Last: t.run.Last, Run: t.encoded,
@@ -175,3 +173,21 @@ func (r *Replica) apply(i tickets.OriginIndex, t *tickets.Ticket) error {
 	}
 	return nil
 }
+
+// Owns tells whether this node mints in a log.
+func (r *Replica) Owns(i tickets.OriginIndex) bool { return int(i) == r.own }
+
+// Unstored is the number of the last batch that must be durable for everything
+// that was accepted to be so; 0 if all is.
+func (r *Replica) Unstored() uint64 {
+	switch {
+	case !r.batch.empty():
+		return r.numbers + 1
+	case r.flying != nil:
+		return r.flying.number
+	}
+	return 0
+}
+
+// MetaDue tells that the mark behind our promises has to move on, by a batch.
+func (r *Replica) MetaDue() bool { return r.metaDue && r.flying == nil }

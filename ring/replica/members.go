@@ -346,3 +346,9 @@ func (r *Replica) blockedBy(now Now) []string {
 	slices.SortFunc(hosts, strings.Compare)
 	return hosts
 }
+
+// saidToHold tells whether the member said, by being complete through a promise of
+// the log's owner, that it holds a ticket.
+func (r *Replica) saidToHold(m *member, l *log, seq uint64) bool {
+	return l.kept.Closed > 0 && l.kept.Head >= seq && m.complete >= l.kept.Closed
+}

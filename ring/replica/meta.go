@@ -9,12 +9,13 @@ import (
 )
 
 // The meta record: a version byte, 1; the greatest promise that may have been
-// given, a varint; then for each log with a kept promise its index, head and
+// given, a varint; the latest expiry collected, a varint; then for each log with a kept promise its index, head and
 // closed timestamp, as varints, behind their count.
 const metaVersion = 1
 
 func (r *Replica) encodeMeta(promise hlc.Timestamp) []byte {
 	dst := binary.AppendUvarint([]byte{metaVersion}, uint64(promise))
+	dst = binary.AppendUvarint(dst, uint64(r.collected))
 	n := 0
 	var body []byte
 	for i := range r.logs {
@@ -37,6 +38,7 @@ func (r *Replica) restoreMeta(meta []byte) error {
 		return fmt.Errorf("the meta record has version %d, this program reads %d", v, metaVersion)
 	}
 	r.promised = d.timestamp("promise")
+	r.collected = d.timestamp("collected")
 	for range d.count("promises", tickets.MaxOrigins) {
 		i, head, closed := d.uvarint("index"), d.seq("head"), d.timestamp("closed")
 		if i >= uint64(len(r.logs)) || head > r.logs[i].held {
@@ -45,4 +47,14 @@ func (r *Replica) restoreMeta(meta []byte) error {
 		r.logs[i].kept = Promise{closed, head}
 	}
 	return d.err
+}
+
+// Collected is the latest expiry of a name whose tickets were collected.
+func (r *Replica) Collected() hlc.Timestamp { return r.collected }
+
+// Collect records, with the next batch, that names that expired at or before
+// through may be collected.
+func (r *Replica) Collect(through hlc.Timestamp) {
+	r.collected = max(r.collected, through)
+	r.metaDue = true
 }

@@ -297,7 +297,7 @@ func (r *Replica) State(now Now) State {
 }
 
 // Holders counts the other members known to hold a ticket durably.
-func (r *Replica) Holders(o tickets.Origin, seq uint64, at hlc.Timestamp) int {
+func (r *Replica) Holders(o tickets.Origin, seq uint64) int {
 	i, ok := r.byName[o]
 	if !ok {
 		return 0
@@ -305,7 +305,7 @@ func (r *Replica) Holders(o tickets.Origin, seq uint64, at hlc.Timestamp) int {
 	n := 0
 	for host, m := range r.members {
 		lk := r.links[host]
-		if host != r.cfg.Host && (m.complete >= at || lk != nil && int(i) < len(lk.vector) && lk.vector[i] >= seq) {
+		if host != r.cfg.Host && (r.saidToHold(m, &r.logs[i], seq) || lk != nil && int(i) < len(lk.vector) && lk.vector[i] >= seq) {
 			n++
 		}
 	}

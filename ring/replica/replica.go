@@ -6,6 +6,7 @@ import (
 
 	"bluerings/hlc"
 	"bluerings/tickets"
+	"bluerings/value"
 )
 
 // log is what the replica knows of one origin's log.
@@ -96,6 +97,7 @@ type Replica struct {
 	effects Effects
 
 	final, complete hlc.Timestamp
+	collected       hlc.Timestamp
 	coherent        bool
 	since           hlc.Timestamp
 	reasons         []Reason
@@ -227,6 +229,9 @@ func (r *Replica) Covers() []uint64 {
 	covers := make([]uint64, len(r.logs))
 	for i := range r.logs {
 		covers[i] = r.logs[i].held
+		if r.cfg.Async && i == r.own {
+			covers[i] = r.logs[i].taken
+		}
 	}
 	return covers
 }
@@ -244,3 +249,12 @@ func (r *Replica) Vector() tickets.Vector {
 
 // Counts are totals since the start.
 func (r *Replica) Counts() Counts { return r.counts }
+
+// Kind is the kind of value that the ring counts in.
+func (r *Replica) Kind() value.Kind { return r.cfg.Kind }
+
+// Index is the local index of an origin.
+func (r *Replica) Index(o tickets.Origin) (tickets.OriginIndex, bool) {
+	i, ok := r.byName[o]
+	return i, ok
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -170,8 +171,8 @@ func TestTotalQueueIsBounded(t *testing.T) {
 		for range 100 {
 			a.Publish("t", make([]byte, 4000))
 		}
-		drops := a.Stats().Drops
-		return len(drops) > 0 && drops[0].Reason == reasonTotal && drops[0].Messages > 10_000
+		// The publisher may outrun the fan-out here: that is counted apart.
+		return slices.ContainsFunc(a.Stats().Drops, func(d Drop) bool { return d.Reason == reasonTotal && d.Messages > 10_000 })
 	})
 	queued := 0
 	for _, s := range a.Stats().Subscribers {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // upstream is an upstream played by the test: it hands each connection, its
@@ -159,5 +160,30 @@ func TestReconnect(t *testing.T) {
 	}
 	if st := b.Stats(); st.Cut[reasonRequested] != 1 || st.Cut[reasonClosed] != 1 {
 		t.Errorf("cut %v", st.Cut)
+	}
+}
+
+// TestBackoffGrows: an upstream that lets us in and cuts us off at once is
+// not hammered. Pauses double and each is at least half of its nominal
+// length, so k connections take at least (2^(k-1)-1)/2 times the first.
+func TestBackoffGrows(t *testing.T) {
+	u := newUpstream(t, 100)
+	for range 100 {
+		u.scripts <- func(c net.Conn) {
+			_, _ = io.WriteString(c, greets+string(ready("PUB", "")))
+			r := bufio.NewReader(c)
+			_, _ = r.Discard(greetingBytes + 1)
+		}
+	}
+	began := time.Now()
+	b := open(t, Config{
+		Host: "b", Topics: []string{"t"}, Upstreams: []Upstream{{"a", u.endpoint()}},
+		Limits: Limits{BackoffMin: time.Millisecond, BackoffMax: time.Hour},
+	}, nil)
+	tries := func() uint64 { st := b.Stats().Upstreams[0]; return st.Connects + st.Failures }
+	eventually(t, "seven attempts", func() bool { return tries() >= 7 })
+	n, took := tries(), time.Since(began)
+	if least := time.Millisecond * (1<<(n-1) - 1) / 2; took < least {
+		t.Errorf("%d attempts in %v, want at least %v", n, took, least)
 	}
 }

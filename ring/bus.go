@@ -1,0 +1,189 @@
+package ring
+
+import (
+	"time"
+
+	"bluerings/ring/replica"
+	"bluerings/ring/zmqbus"
+	"bluerings/tickets"
+)
+
+// openBus binds the PUB socket and subscribes to the upstreams.
+func (n *Node) openBus() error {
+	links := n.cfg.Topology.Upstreams(n.cfg.Host)
+	if len(links) == 0 && len(n.cfg.Bind) == 0 {
+		return nil
+	}
+	cfg := zmqbus.Config{
+		Host: n.cfg.Host, Bind: n.cfg.Bind, Topics: []string{replica.TopicPing, replica.TopicTickets},
+		TLS: n.cfg.TLS, Logger: n.cfg.Logger.With("scope", "bus"), Registerer: n.cfg.Registerer,
+	}
+	for _, link := range links {
+		cfg.Upstreams = append(cfg.Upstreams, zmqbus.Upstream{Host: link.From, Endpoint: link.Endpoint})
+	}
+	bus, err := zmqbus.Open(cfg, handler{n})
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.bus = bus
+	n.mu.Unlock()
+	return nil
+}
+
+// PubAddrs are the endpoints where others subscribe, with their real ports.
+func (n *Node) PubAddrs() []string {
+	if n.bus == nil {
+		return nil
+	}
+	return n.bus.Addrs()
+}
+
+// Reload reads the certificates of the links again.
+func (n *Node) Reload() error {
+	if n.bus == nil {
+		return nil
+	}
+	return n.bus.Reload()
+}
+
+// handler takes what comes over the links to the replica.
+type handler struct{ n *Node }
+
+// Received implements zmqbus.Handler.
+func (h handler) Received(upstream, _ string, payload []byte) {
+	n := h.n
+	n.mu.Lock()
+	if err := n.replica.Receive(n.now(), upstream, payload); err != nil {
+		n.log.Debug("message dropped", "upstream", upstream, "err", err)
+	}
+	pending := n.replica.Unstored() != 0
+	n.unlockAndSend()
+	if pending {
+		signal(n.kick)
+	}
+	signal(n.wake)
+}
+
+// Link implements zmqbus.Handler.
+func (h handler) Link(upstream string, up bool, reason string) {
+	n := h.n
+	n.log.Info("link changed", "upstream", upstream, "up", up, "reason", reason)
+	n.mu.Lock()
+	n.replica.LinkChanged(n.now(), upstream, up)
+	n.unlockAndSend()
+	signal(n.wake)
+}
+
+// Asked implements zmqbus.Handler.
+func (h handler) Asked(topic string) {
+	n := h.n
+	n.mu.Lock()
+	n.replica.Asked(topic)
+	n.unlockAndSend()
+}
+
+// unlockAndSend lets go of the lock and carries out what the replica wants
+// done. What it wants published is durable: see replica.Effects.
+func (n *Node) unlockAndSend() {
+	e := n.replica.Effects()
+	changed := n.changed
+	n.changed = make(chan struct{})
+	bus := n.bus
+	n.mu.Unlock()
+	close(changed)
+	if bus == nil {
+		return
+	}
+	for _, q := range e.Unask {
+		bus.Unask(q.Upstream, q.Topic)
+	}
+	for _, q := range e.Ask {
+		bus.Ask(q.Upstream, q.Topic)
+	}
+	for _, p := range e.Publish {
+		// A flood that finds the queues full is left to repair.
+		if p.Tickets == 0 || bus.Backlog() < maxBacklog {
+			bus.Publish(p.Topic, p.Payload)
+			n.sent.Add(1)
+			n.sentTix.Add(uint64(p.Tickets))
+		}
+	}
+	for _, s := range e.Stretches {
+		select {
+		case n.stretches <- s:
+		default: // the asker will ask again
+		}
+	}
+}
+
+// maxBacklog is how much may wait for the slowest good subscriber, in bytes,
+// before bulk waits.
+const maxBacklog = 4 << 20
+
+// stretchLoop publishes what has to be read from the store first.
+func (n *Node) stretchLoop() {
+	for {
+		select {
+		case <-n.stop:
+			return
+		case s := <-n.stretches:
+			if err := n.publishStretch(s); err != nil {
+				n.log.Warn("a range could not be published", "topic", s.Topic, "err", err)
+			}
+		}
+	}
+}
+
+func (n *Node) publishStretch(s replica.Stretch) error {
+	return n.store.Blocks(s.Origin, s.From, s.To, func(b replica.Block) (bool, error) {
+		for n.bus.Backlog() > maxBacklog {
+			select {
+			case <-n.stop:
+				return false, nil
+			case <-time.After(time.Millisecond):
+			}
+		}
+		run := b.Run
+		if b.First < s.From || b.Last > s.To {
+			cut, err := cutRun(n.replica.Kind(), run, s.From, s.To)
+			if err != nil {
+				return false, err
+			}
+			run = cut
+		}
+		n.bus.Publish(s.Topic, n.replica.Frame(run, s.Given))
+		n.sent.Add(1)
+		n.sentTix.Add(min(b.Last, s.To) - max(b.First, s.From) + 1)
+		return true, nil
+	})
+}
+
+// tickLoop lets time pass for the replica.
+func (n *Node) tickLoop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-n.stop:
+			return
+		case <-timer.C:
+		case <-n.wake:
+		}
+		n.mu.Lock()
+		now := n.now()
+		if n.replica.NextTick() <= now.Mono {
+			n.replica.Tick(now)
+		}
+		next := n.replica.NextTick()
+		meta := n.replica.MetaDue()
+		n.unlockAndSend()
+		if meta {
+			signal(n.kick)
+		}
+		timer.Reset(max(0, next-n.now().Mono))
+	}
+}
+
+var _ zmqbus.Handler = handler{}
+var _ tickets.Past = (*past)(nil)

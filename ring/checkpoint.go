@@ -1,0 +1,186 @@
+package ring
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"bluerings/ring/boltstore"
+	"bluerings/ring/replica"
+	"bluerings/tickets"
+)
+
+// checkpointEvery is how often the index is brought up to date: what is newer
+// is folded again at the next start.
+const checkpointEvery = 5 * time.Second
+
+func (n *Node) checkpointLoop() {
+	ticker := time.NewTicker(checkpointEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-n.stop:
+			return
+		case <-ticker.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		if err := n.checkpoint(ctx); err != nil {
+			n.log.Warn("the index could not be written, it will be tried again", "err", err)
+		}
+		cancel()
+	}
+}
+
+// checkpoint writes what changed to the index. The index must not know of
+// tickets that the ledger lacks, so it waits for them first.
+func (n *Node) checkpoint(ctx context.Context) error {
+	n.mu.Lock()
+	dirty := n.table.TakeDirty()
+	covers := n.replica.Covers()
+	n.mu.Unlock()
+	if len(dirty.Rows) == 0 && len(dirty.Claims) == 0 && len(dirty.Marks) == 0 {
+		return nil
+	}
+	if err := n.settle(ctx); err != nil {
+		return err
+	}
+	c := &replica.Checkpoint{
+		Covers: covers,
+		Rows:   make([]replica.Row, len(dirty.Rows)),
+		Claims: make([]replica.Claim, len(dirty.Claims)),
+		Marks:  make([]replica.Mark, len(dirty.Marks)),
+	}
+	for i, row := range dirty.Rows {
+		c.Rows[i] = replica.Row(row)
+	}
+	for i, claim := range dirty.Claims {
+		c.Claims[i] = replica.Claim(claim)
+	}
+	for i, m := range dirty.Marks {
+		c.Marks[i] = replica.Mark(m)
+	}
+	if err := n.store.Checkpoint(c); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.table.Flushed()
+	n.mu.Unlock()
+	return nil
+}
+
+// collectLoop removes the tickets of names that expired long enough ago.
+func (n *Node) collectLoop() {
+	if n.cfg.ExpiryGrace < 0 {
+		return
+	}
+	ticker := time.NewTicker(min(time.Minute, max(n.cfg.ExpiryGrace/4, 10*time.Millisecond)))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-n.stop:
+			return
+		case <-ticker.C:
+		}
+		if err := n.collect(); err != nil && !errors.Is(err, boltstore.ErrNoSpace) {
+			n.log.Warn("expired tickets could not be collected", "err", err)
+		}
+	}
+}
+
+// collect takes names out of the table that expired before everything final,
+// and then their tickets out of the ledger. Nobody can extend them any more:
+// an extension would carry a timestamp before their expiry.
+func (n *Node) collect() error {
+	type chain struct {
+		key   tickets.Key
+		heads []tickets.Chain
+	}
+	var gone []chain
+	n.mu.Lock()
+	before := min(n.replica.Final(), n.Now().Add(-n.cfg.ExpiryGrace))
+	for _, slot := range n.table.Expired(before, 1000) {
+		gone = append(gone, chain{n.table.Key(slot), n.table.Chains(slot)})
+		n.replica.Collect(n.table.Expire(slot))
+		n.table.Forget(slot)
+	}
+	n.mu.Unlock()
+	if len(gone) == 0 {
+		return nil
+	}
+	signal(n.kick)
+	drop := make(map[tickets.Ref]bool)
+	w := walker{store: n.store, kind: n.kind}
+	for _, c := range gone {
+		for _, head := range c.heads {
+			for seq := head.Head; seq > 0; {
+				t, back, err := w.Ticket(tickets.Ref{Origin: head.Origin, Seq: seq})
+				if errors.Is(err, errCollected) {
+					break
+				}
+				if err != nil {
+					return err
+				}
+				drop[tickets.Ref{Origin: head.Origin, Seq: t.Seq}] = true
+				if back == 0 {
+					break
+				}
+				seq -= back
+			}
+		}
+	}
+	return n.rewrite(drop)
+}
+
+// rewrite stores the blocks that hold the given tickets again, without them.
+func (n *Node) rewrite(drop map[tickets.Ref]bool) error {
+	done := make(map[tickets.Ref]bool)
+	batch := &replica.Batch{}
+	for ref := range drop {
+		b, ok, err := n.store.BlockOf(ref.Origin, ref.Seq)
+		if err != nil {
+			return err
+		}
+		if first := (tickets.Ref{Origin: ref.Origin, Seq: b.First}); !ok || done[first] {
+			continue
+		} else {
+			done[first] = true
+		}
+		slim, err := without(n, b, drop)
+		if err != nil {
+			return err
+		}
+		batch.Rewrite = append(batch.Rewrite, slim)
+		if len(batch.Rewrite) == 100 {
+			if err := n.store.Commit(batch); err != nil {
+				return err
+			}
+			batch = &replica.Batch{}
+		}
+	}
+	if len(batch.Rewrite) == 0 {
+		return nil
+	}
+	return n.store.Commit(batch)
+}
+
+func without(n *Node, b replica.Block, drop map[tickets.Ref]bool) (replica.Block, error) {
+	run, err := tickets.DecodeRun(n.kind, b.Run)
+	if err != nil {
+		return b, err
+	}
+	backs, err := decodeLinks(b.Links, len(run.Tickets))
+	if err != nil {
+		return b, err
+	}
+	kept := &tickets.Run{Origin: run.Origin, First: run.First, Last: run.Last}
+	var links []byte
+	for i := range run.Tickets {
+		if !drop[tickets.Ref{Origin: b.Origin, Seq: run.Tickets[i].Seq}] {
+			kept.Tickets = append(kept.Tickets, run.Tickets[i])
+			links = binary.AppendUvarint(links, backs[i])
+		}
+	}
+	b.Run, b.Links = tickets.NewEncoder(n.kind).AppendRun(nil, kept), links
+	return b, nil
+}

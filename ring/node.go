@@ -1,0 +1,239 @@
+// Package ring is a node of a ring: the replica with a disk under it and a bus
+// beside it. One lock owns the replica; whoever holds it mints, merges or
+// reads. A committer makes what has accumulated durable in one transaction,
+// and only what came back from the disk is acknowledged and sent.
+package ring
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bluerings/hlc"
+	"bluerings/ring/boltstore"
+	"bluerings/ring/replica"
+	"bluerings/ring/zmqbus"
+	"bluerings/tickets"
+	"bluerings/value"
+)
+
+// Node is one member of a ring. Its methods may be called concurrently.
+type Node struct {
+	cfg   Config
+	kind  value.Kind
+	log   *slog.Logger
+	store *boltstore.Store
+	bus   *zmqbus.Bus // nil where nobody is to be heard
+	start time.Time
+
+	mu      sync.RWMutex
+	replica *replica.Replica
+	table   *tickets.Table
+	waiters map[uint64]*waiter // by number of the batch
+	waiting int                // own tickets that are not durable
+	full    bool               // the last commit found no room
+	changed chan struct{}      // closed and replaced when what waits may look again
+
+	kick      chan struct{} // something to commit
+	wake      chan struct{} // the next tick may be due earlier
+	urgent    atomic.Bool   // commit without waiting for the interval
+	stretches chan replica.Stretch
+	fatal     chan error
+	stop      chan struct{}
+	done      sync.WaitGroup
+	closing   atomic.Bool
+	commits   atomic.Uint64
+	sent      atomic.Uint64
+	sentTix   atomic.Uint64
+	meters    *meters
+}
+
+// waiter is where the callers of one batch wait.
+type waiter struct {
+	done chan struct{}
+	err  error
+}
+
+// Open opens or makes the data directory and starts the node.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	cfg.setDefaults()
+	kind, err := value.ParseKind(cfg.Topology.Value)
+	if err != nil {
+		return nil, err
+	}
+	self, ok := cfg.Topology.Node(cfg.Host)
+	if !ok {
+		return nil, fmt.Errorf("host %q is not in the topology: it has %v", cfg.Host, cfg.Topology.Members())
+	}
+	store, err := boltstore.Open(cfg.Data, boltstore.Options{
+		Host: cfg.Host, Ring: cfg.Topology.Ring, Kind: kind, CheckCommand: cfg.CheckCommand, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, kind: kind, log: cfg.Logger.With("scope", "ring"), store: store, start: time.Now(),
+		waiters: make(map[uint64]*waiter), changed: make(chan struct{}),
+		kick: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		stretches: make(chan replica.Stretch, 1024), fatal: make(chan error, 1), stop: make(chan struct{}),
+	}
+	if err := n.load(self.Updates(), self.Forwards()); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	n.meters = newMeters(n)
+	if err := n.openBus(); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	n.run(n.commitLoop, n.tickLoop, n.stretchLoop, n.checkpointLoop, n.collectLoop)
+	return n, nil
+}
+
+func (n *Node) run(loops ...func()) {
+	for _, loop := range loops {
+		n.done.Go(loop)
+	}
+}
+
+// load folds what is stored: the index as far as it goes, then the log.
+func (n *Node) load(updates, forwards bool) error {
+	past := &past{store: n.store, kind: n.kind}
+	n.table = tickets.NewTable(n.kind, past)
+	origins := n.store.Origins()
+	for i, o := range origins {
+		n.table.AddOrigin(tickets.OriginIndex(i), o)
+	}
+	covers, err := n.store.LoadIndex(func(row replica.Row) error { return n.table.Restore(row.Slot, row.Data) })
+	if err != nil {
+		return err
+	}
+	for i, end := range n.store.Ends() {
+		from := uint64(0)
+		if i < len(covers) {
+			from = covers[i]
+		}
+		if from > end {
+			return fmt.Errorf("%w: the index knows of more tickets than the ledger", boltstore.ErrDamaged)
+		}
+		if err := n.refold(tickets.OriginIndex(i), from, end); err != nil {
+			return err
+		}
+	}
+	t := n.cfg.Topology
+	timers := t.TimersFor(n.cfg.Host)
+	cfg := replica.Config{
+		Host: n.cfg.Host, Ring: t.Ring, Kind: n.kind, Digest: t.Digest(), Members: t.Members(),
+		Downstreams: t.Downstreams(n.cfg.Host), Updates: updates, Forwards: forwards,
+		Async:        n.cfg.Durability.Interval > 0,
+		PingInterval: timers.PingInterval, PeerTimeout: timers.PeerTimeout, ForwardDelay: timers.ForwardDelay,
+		ConnectDelay: timers.ConnectDelay, FloodDelay: timers.FloodDelay, MaxSkew: n.cfg.MaxClockSkew,
+		Boot: uint64(n.cfg.Wall().UnixNano()), NewEpoch: func() uint64 { return newEpoch(n.cfg.Wall()) },
+	}
+	for _, link := range t.Upstreams(n.cfg.Host) {
+		cfg.Upstreams = append(cfg.Upstreams, link.From)
+	}
+	stored := replica.Stored{
+		Origins: origins, Ends: n.store.Ends(), Meta: n.store.Meta(),
+		NewLife: n.store.Fresh() || n.store.Restored(),
+	}
+	n.replica, err = replica.New(cfg, stored, n.table, past, n.now())
+	past.replica = n.replica
+	return err
+}
+
+// refold applies the tickets of one log after number from.
+func (n *Node) refold(i tickets.OriginIndex, from, end uint64) error {
+	if from == end {
+		return nil
+	}
+	var d tickets.Decoder
+	var t tickets.Ticket
+	return n.store.Blocks(i, from+1, end, func(b replica.Block) (bool, error) {
+		if err := d.Open(n.kind, b.Run); err != nil {
+			return false, fmt.Errorf("%w: %w", boltstore.ErrDamaged, err)
+		}
+		for d.Next(&t) {
+			if t.Seq <= from {
+				continue
+			}
+			if _, err := n.table.Apply(i, &t); err != nil {
+				return false, err
+			}
+		}
+		if d.Err() != nil {
+			return false, fmt.Errorf("%w: %w", boltstore.ErrDamaged, d.Err())
+		}
+		return true, nil
+	})
+}
+
+// newEpoch is the time in milliseconds, which sorts the lives of a directory,
+// and 20 random bits for those begun at once.
+func newEpoch(wall time.Time) uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return uint64(wall.UnixMilli())<<20 | binary.BigEndian.Uint64(b[:])>>44
+}
+
+func (n *Node) now() replica.Now {
+	return replica.Now{Wall: hlc.FromTime(n.cfg.Wall()), Mono: time.Since(n.start) + 1}
+}
+
+// Now is the wall clock, or the node's clock where that is ahead.
+func (n *Node) Now() hlc.Timestamp { return hlc.FromTime(n.cfg.Wall()) }
+
+// Kind is the kind of value that the ring counts in.
+func (n *Node) Kind() value.Kind { return n.kind }
+
+// Host is the node's name.
+func (n *Node) Host() string { return n.cfg.Host }
+
+// Fatal yields the error after which the node must be stopped: the disk failed
+// in a way that leaves the outcome of a commit open.
+func (n *Node) Fatal() <-chan error { return n.fatal }
+
+// Ready is nil once the node serves. Open returns only then, so it tells of
+// shutting down, and of a full or failed disk.
+func (n *Node) Ready() error {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	switch {
+	case n.closing.Load():
+		return ErrClosed
+	case n.full:
+		return ErrFull
+	}
+	return nil
+}
+
+// Drain makes Ready fail, ahead of Close.
+func (n *Node) Drain() { n.closing.Store(true) }
+
+// Close makes durable what was accepted, closes the links and the store.
+func (n *Node) Close(ctx context.Context) error {
+	n.closing.Store(true)
+	var errs []error
+	if n.bus != nil {
+		errs = append(errs, n.bus.Close(ctx))
+	}
+	errs = append(errs, n.settle(ctx))
+	close(n.stop)
+	n.done.Wait()
+	if len(errs) == 0 || errors.Join(errs...) == nil {
+		errs = append(errs, n.checkpoint(ctx))
+	}
+	n.meters.unregister()
+	return errors.Join(append(errs, n.store.Close())...)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
