@@ -103,6 +103,37 @@ func TestCollectedAndUncollectedLivesAgree(t *testing.T) {
 	}
 }
 
+// The index must know that a row is gone before its slot is used again, or the
+// new name would find the marks of the old one there.
+func TestSlotsRestUntilFlushed(t *testing.T) {
+	f := newFixture(t, 1)
+	for i, name := range []string{"a", "b", "c"} {
+		f.apply(0, add(name, hlc.Timestamp(i+1), 20, 1, ""))
+	}
+	f.flush()
+	table, err := f.memory.restart(lawOrigins[:1], markEvery)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.table = table
+	gone := f.wants("b", 1, 2)
+	f.table.Forget(gone)
+	if got := f.apply(0, add("d", 30, 40, 1, "")); got.Slot == gone {
+		t.Fatal("used before TakeDirty")
+	}
+	dirty := f.table.TakeDirty()
+	if !slices.ContainsFunc(dirty.Rows, func(r RowAt) bool { return r.Slot == gone && r.Data == nil }) {
+		t.Fatalf("no deletion in %v", dirty.Rows)
+	}
+	if got := f.apply(0, add("e", 31, 40, 1, "")); got.Slot == gone {
+		t.Fatal("used before Flushed")
+	}
+	f.table.Flushed()
+	if got := f.apply(0, add("f", 32, 40, 1, "")); got.Slot != gone {
+		t.Fatalf("slot %d is not used again, but %d", gone, got.Slot)
+	}
+}
+
 // A chain may begin with collected tickets while its row lives on.
 func TestCollectedBeginningOfAChain(t *testing.T) {
 	f := newFixture(t, 2)

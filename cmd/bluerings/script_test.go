@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 //	ended NAME CODE [REGEXP] wait for its end; the exit code, and what its standard error must match
 //	exitcode CODE PROGRAM ARG...  run it, which must end with that code
 //	setsecret FILE           set BLUERINGS_TOKEN to the file's first line
-//	until REGEXP ARG...      run bluerings with these arguments again and again until its standard output matches
+//	until REGEXP ARG...      run bluerings with these arguments again and again until what it prints matches
 func TestScripts(t *testing.T) {
 	topologies, err := filepath.Abs("../../topologies")
 	if err != nil {
@@ -191,12 +191,13 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	for {
 		var out, stderr strings.Builder
 		run(ctx, args[1:], []string{"BLUERINGS_URL=" + ts.Getenv("BLUERINGS_URL")}, strings.NewReader(""), &out, &stderr)
-		if want.MatchString(out.String()) {
+		printed := out.String() + stderr.String()
+		if want.MatchString(printed) {
 			return
 		}
 		select {
 		case <-ctx.Done():
-			ts.Fatalf("%q printed last\n%s%s\nwhich does not match %s", args[1:], &out, &stderr, want)
+			ts.Fatalf("%q printed last\n%s\nwhich does not match %s", args[1:], printed, want)
 		case <-tick.C:
 		}
 	}

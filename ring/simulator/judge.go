@@ -126,8 +126,8 @@ func (j *judge) storedTicket(n *node, t *tickets.Ticket) {
 }
 
 // lose decides whether a node may lose its disk now, and writes off what only
-// that disk held. One disk at a time, and not before the last has recovered.
-func (s *Simulation) lose(n *node) bool {
+// that disk held, less the rest that is put back. One disk at a time, and not before the last has recovered.
+func (s *Simulation) lose(n *node, rest *disk) bool {
 	if s.now-s.lastLoss < 40*time.Second {
 		return false
 	}
@@ -145,8 +145,8 @@ func (s *Simulation) lose(n *node) bool {
 				held = max(held, o.holds(origin))
 			}
 		}
-		if n.copy != nil {
-			held = max(held, n.copy.holds(origin))
+		if rest != nil {
+			held = max(held, rest.holds(origin))
 		}
 		for i := held; i < uint64(len(log)); i++ {
 			log[i].lost = true

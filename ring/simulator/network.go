@@ -166,12 +166,12 @@ func (s *Simulation) crashOne() {
 	n.crash()
 	away := s.between(50*time.Millisecond, 10*time.Second)
 	switch p := s.rng.Float64(); {
-	case p < s.faults.DiskLost && s.lose(n):
+	case p < s.faults.DiskLost && s.lose(n, nil):
 		n.disk = &disk{fresh: true}
 		n.copy = nil
 		away += 3 * time.Second
 		s.tracef("%s lost its disk", n.host)
-	case p > 1-s.faults.DiskOld && s.lose(n):
+	case p > 1-s.faults.DiskOld && s.lose(n, n.copy):
 		n.disk = n.copy.clone()
 		away += 3 * time.Second
 		s.tracef("%s got an old copy of its disk back", n.host)
