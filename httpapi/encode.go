@@ -149,6 +149,23 @@ func appendTicket(dst []byte, t *tickets.Ticket, kind value.Kind) []byte {
 	return dst
 }
 
+// appendOutcome appends to an open object what became of a change: its ticket,
+// and how many members hold it where that was asked (replicated >= 0).
+func appendOutcome(dst []byte, o *ring.Outcome, kind value.Kind, replicated int) []byte {
+	if o.Ticket.Seq > 0 {
+		dst = append(dst, `,"ticket":`...)
+		dst = append(appendTicket(dst, &o.Ticket, kind), '}')
+	}
+	if o.Replayed {
+		dst = append(dst, `,"replayed":true`...)
+	}
+	if replicated >= 0 {
+		dst = append(dst, `,"replicated":`...)
+		dst = strconv.AppendInt(dst, int64(replicated), 10)
+	}
+	return dst
+}
+
 // appendOrigin appends "host/epoch"; hosts need no escapes, see
 // tickets.CheckHost.
 func appendOrigin(dst []byte, o tickets.Origin) []byte {

@@ -1,16 +1,3 @@
-// Package tickets is the algebra of Blue Rings: immutable tickets in dense
-// logs, one log per origin, and the folds that turn any set of logs into
-// values.
-//
-// A ticket is one change. Each origin numbers its tickets 1, 2, 3 … in the
-// order of their timestamps, over all names, so a prefix of a log by number
-// is also a prefix by time. What a node knows is told by its [Vector], the
-// length of the prefix it holds of every log, and its state is a function of
-// that vector alone: merging only ever makes prefixes longer. This is what
-// makes merging commutative, associative and idempotent.
-//
-// The package is pure: it reads no clock, does no input or output and starts
-// no goroutine.
 package tickets
 
 import (

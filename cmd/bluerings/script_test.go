@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"bluerings/internal/client"
 )
 
 func TestMain(m *testing.M) {
@@ -32,6 +34,7 @@ func TestMain(m *testing.M) {
 //	ended NAME CODE [REGEXP] wait for its end; the exit code, and what its standard error must match
 //	exitcode CODE PROGRAM ARG...  run it, which must end with that code
 //	setsecret FILE           set BLUERINGS_TOKEN to the file's first line
+//	page REGEXP PATH         get a path of $BLUERINGS_URL again and again until what comes matches
 //	until REGEXP ARG...      run bluerings with these arguments again and again until what it prints matches
 func TestScripts(t *testing.T) {
 	topologies, err := filepath.Abs("../../topologies")
@@ -46,7 +49,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"spawn": spawn, "await": await, "tell": tell, "signal": sendSignal, "ended": ended, "until": until,
+			"spawn": spawn, "await": await, "tell": tell, "signal": sendSignal, "ended": ended, "until": until, "page": getPage,
 			"exitcode": exitCode, "setsecret": setSecret,
 		},
 	})
@@ -183,21 +186,43 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("wrong use: until REGEXP ARG...")
 	}
-	want := regexp.MustCompile(args[0])
+	poll(ts, args[0], func(ctx context.Context) string {
+		var out, stderr strings.Builder
+		run(ctx, args[1:], []string{"BLUERINGS_URL=" + ts.Getenv("BLUERINGS_URL")}, strings.NewReader(""), &out, &stderr)
+		return out.String() + stderr.String()
+	})
+}
+
+func getPage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("wrong use: page REGEXP PATH")
+	}
+	poll(ts, args[0], func(ctx context.Context) string {
+		c, err := client.New(client.Options{URL: ts.Getenv("BLUERINGS_URL")})
+		ts.Check(err)
+		a, err := c.Do(ctx, client.Request{Method: "GET", Path: args[1]})
+		if err != nil {
+			return err.Error()
+		}
+		return string(a.Body)
+	})
+}
+
+// poll looks again and again until what it sees matches.
+func poll(ts *testscript.TestScript, pattern string, look func(context.Context) string) {
+	want := regexp.MustCompile(pattern)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		var out, stderr strings.Builder
-		run(ctx, args[1:], []string{"BLUERINGS_URL=" + ts.Getenv("BLUERINGS_URL")}, strings.NewReader(""), &out, &stderr)
-		printed := out.String() + stderr.String()
-		if want.MatchString(printed) {
+		seen := look(ctx)
+		if want.MatchString(seen) {
 			return
 		}
 		select {
 		case <-ctx.Done():
-			ts.Fatalf("%q printed last\n%s\nwhich does not match %s", args[1:], printed, want)
+			ts.Fatalf("last seen:\n%s\nwhich does not match %s", seen, want)
 		case <-tick.C:
 		}
 	}

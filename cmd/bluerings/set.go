@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +39,7 @@ func newElement(c *console, verb, short, method string) *cobra.Command {
 }
 
 func newSetGet(c *console) *cobra.Command {
+	var prefix string
 	cmd := &cobra.Command{
 		Use:     "get NAME",
 		Short:   "Print the elements of a set, one a line",
@@ -44,27 +47,35 @@ func newSetGet(c *console) *cobra.Command {
 		Args:    takes(1),
 	}
 	r := newRemote(c, cmd).printing(cmd).patient(cmd)
+	cmd.Flags().StringVar(&prefix, "prefix", "", "only elements that begin so")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		a, err := r.call(cmd.Context(), client.Request{Method: http.MethodGet, Path: "/v1/sets/" + client.Segment(args[0])})
-		if err != nil {
-			return err
+		query := url.Values{}
+		if prefix != "" {
+			query.Set("prefix", prefix)
 		}
+		var to entries = names{c.out}
 		if r.output == outputJSON {
-			return writeJSON(c.out, a.Body)
+			to = &array{w: c.out}
 		}
-		var answer struct {
-			Elements []string `json:"elements"`
-		}
-		if err := parseInto(a.Body, &answer); err != nil {
-			return err
-		}
-		for _, e := range answer.Elements {
-			fmt.Fprintln(c.out, printable(e))
-		}
-		return nil
+		return printPages(r.pages(cmd.Context(), "/v1/sets/"+client.Segment(args[0]), "elements", query, 0), to)
 	}
 	return cmd
 }
+
+// names prints texts, one a line.
+type names struct{ w io.Writer }
+
+func (n names) add(item json.RawMessage) error {
+	var text string
+	if err := parseInto(item, &text); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(n.w, printable(text))
+	return err
+}
+
+func (names) flush() error { return nil }
+func (names) end() error   { return nil }
 
 // parseInto reads the part of an answer that v has fields for.
 func parseInto(body []byte, v any) error {

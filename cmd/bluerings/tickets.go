@@ -11,8 +11,13 @@ import (
 	"bluerings/internal/client"
 )
 
-// ticketColumns are the columns of a ledger, as a table and as CSV.
-var ticketColumns = []string{"timestamp", "host", "amount", "id", "ref", "origin", "seq", "superseded", "conflict"}
+// The columns of a ledger as a table, and as CSV, where they are those that a node itself gives.
+var (
+	ticketColumns = []string{"timestamp", "host", "amount", "id", "ref", "seq", "superseded", "conflict"}
+	sheetColumns  = []string{
+		"timestamp", "host", "amount", "amount_as_sent", "origin", "seq", "op", "id", "ref", "expire", "superseded", "conflict",
+	}
+)
 
 func newTickets(c *console) *cobra.Command {
 	var from, to, format string
@@ -54,7 +59,7 @@ func newTickets(c *console) *cobra.Command {
 func newLedger(w io.Writer, format, output string) (entries, error) {
 	switch {
 	case format == "csv":
-		return newSheet(w, ticketColumns), nil
+		return newSheet(w, sheetColumns), nil
 	case format == "ndjson":
 		return lines{w}, nil
 	case format != "table":

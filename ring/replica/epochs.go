@@ -122,6 +122,7 @@ func (r *Replica) settle(now Now) {
 		}
 		if held, _, all := r.polled(l.origin); all && held <= l.held && l.taken == l.held {
 			l.kept, l.offered = Promise{hlc.Never, l.held}, nil
+			l.want.target = min(l.want.target, l.held)
 			r.metaDue = true
 		} else if all {
 			r.notice(now, l, held)

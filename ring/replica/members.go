@@ -208,13 +208,17 @@ func (r *Replica) heardLog(now Now, lk *link, pl *PingLog) {
 		if n := len(l.offered); n > 1 {
 			l.offered = l.offered[:n-1]
 		}
+		if pl.Closed == hlc.Never {
+			// Sealed: what was promised beyond is lost for good.
+			l.offered, l.want.target = l.offered[:0], min(l.want.target, pl.Head)
+		}
 		l.offered = append(l.offered, pl.Promise)
 	}
 	if pl.Origin.Host == r.cfg.Host && pl.Closed != hlc.Never {
 		r.clock.Floor(min(pl.Closed, now.Wall.Add(r.cfg.MaxSkew)))
 	}
 	r.meetPromises(i)
-	r.notice(now, l, max(pl.Held, pl.Head))
+	r.notice(now, l, max(pl.Held, l.best().Head))
 }
 
 // meetPromises lets the promises count whose tickets are all here.

@@ -186,7 +186,7 @@ func (n *node) commit() {
 	if b == nil {
 		return
 	}
-	n.writing = b
+	n.writing, n.written = b, false
 	life := n.life
 	n.sim.in(n.sim.between(100*time.Microsecond, n.sim.faults.SlowDisk), func() {
 		if n.life != life || !n.up {
@@ -194,6 +194,7 @@ func (n *node) commit() {
 		}
 		// The disk works on while the process is paused.
 		n.disk.commit(b)
+		n.written = true
 		n.sim.stored(n, b)
 		n.do(life, func() {
 			n.writing = nil
@@ -215,7 +216,7 @@ func (n *node) crash() {
 	}
 	n.sim.tracef("%s crashes", n.host)
 	n.sim.Result.Crashes++
-	if n.writing != nil && n.sim.rng.IntN(2) == 0 {
+	if n.writing != nil && !n.written && n.sim.rng.IntN(2) == 0 {
 		n.disk.commit(n.writing)
 		n.sim.stored(n, n.writing)
 	}
