@@ -111,7 +111,7 @@ func (a *API) router() {
 		rt := declared
 		rt.metrics = a.metrics.of(rt.pattern, rt.method)
 		if rt.changes {
-			rt.params = append(slices.Clone(rt.params), "replicas", "wait", "require_coherence")
+			rt.params = slices.Concat(rt.params, changeParams)
 		}
 		a.mux.Method(rt.method, rt.pattern, &rt)
 	}

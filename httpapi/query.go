@@ -120,3 +120,6 @@ func (x *exchange) demand(v *verdict) (bool, error) {
 	}
 	return required, nil
 }
+
+// changeParams are the parameters of every route that changes something.
+var changeParams = []string{"replicas", "wait", "require_coherence"}

@@ -115,7 +115,7 @@ func (n *Node) collect() error {
 		for _, head := range c.heads {
 			for seq := head.Head; seq > 0; {
 				t, back, err := w.Ticket(tickets.Ref{Origin: head.Origin, Seq: seq})
-				if errors.Is(err, errCollected) {
+				if errors.Is(err, tickets.ErrCollected) {
 					break
 				}
 				if err != nil {

@@ -98,7 +98,7 @@ func (n *Node) chainPage(w *walker, slot uint32, c tickets.Chain, q *LedgerQuery
 	var page []LedgerEntry
 	for seq > 0 {
 		t, back, err := w.Ticket(tickets.Ref{Origin: c.Origin, Seq: seq})
-		if errors.Is(err, errCollected) {
+		if errors.Is(err, tickets.ErrCollected) {
 			break
 		}
 		if err != nil {

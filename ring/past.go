@@ -2,7 +2,6 @@ package ring
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"bluerings/hlc"
@@ -37,8 +36,6 @@ func (p *past) Ticket(ref tickets.Ref) (tickets.Ticket, uint64, error) {
 	}
 	return *t, link, nil
 }
-
-var errCollected = errors.New("collected")
 
 // decodeLinks reads the links of n tickets.
 func decodeLinks(links []byte, n int) ([]uint64, error) {
@@ -80,7 +77,7 @@ func (w *walker) Ticket(ref tickets.Ref) (*tickets.Ticket, uint64, error) {
 		}
 	}
 	if lo == len(w.run.Tickets) || w.run.Tickets[lo].Seq != ref.Seq {
-		return nil, 0, fmt.Errorf("%w: ticket %d of log %d was collected", errCollected, ref.Seq, ref.Origin)
+		return nil, 0, fmt.Errorf("%w: ticket %d of log %d was collected", tickets.ErrCollected, ref.Seq, ref.Origin)
 	}
 	return &w.run.Tickets[lo], w.backs[lo], nil
 }

@@ -1,5 +1,3 @@
-//go:build nodewired
-
 package main
 
 import (

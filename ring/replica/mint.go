@@ -75,7 +75,7 @@ func (r *Replica) Submit(now Now, c *Command) Receipt {
 	var claim [16]byte
 	if c.ID != "" {
 		claim = tickets.ClaimHash(key, c.ID)
-		if receipt, known := r.replay(key, claim, c); known {
+		if receipt, known := r.replay(now, key, claim, c); known {
 			return receipt
 		}
 	}
@@ -139,9 +139,14 @@ func (r *Replica) linkOf(key tickets.Key, i tickets.OriginIndex, seq uint64) uin
 // disk, and until when it lives.
 func (r *Replica) alive(key tickets.Key, now Now, c *Command) (bool, hlc.Timestamp, error) {
 	var expire hlc.Timestamp
-	at := max(now.Wall, r.clock.Last())
+	at := max(now.Wall, r.clock.Last()+1) // what would be minted
 	if slot, ok := r.table.Lookup(key); ok && r.table.Alive(slot, at) {
 		expire = r.table.Expire(slot)
+		if at <= r.table.Born(slot) {
+			// A host whose clock we do not follow made it known. Our ticket
+			// counts only if it carries the expiry along.
+			c.Expire = max(c.Expire, expire)
+		}
 		if c.Op == tickets.CounterAdd {
 			if n := r.table.Total(slot).Digits(r.cfg.Kind); n > tickets.MaxValueDigits {
 				return false, 0, ErrValueTooLarge
@@ -173,8 +178,8 @@ func (r *Replica) pendingBatch(key tickets.Key) uint64 {
 }
 
 // replay answers a command whose id is known.
-func (r *Replica) replay(key tickets.Key, claim [16]byte, c *Command) (Receipt, bool) {
-	original, number, known, err := r.original(key, claim, c.ID)
+func (r *Replica) replay(now Now, key tickets.Key, claim [16]byte, c *Command) (Receipt, bool) {
+	original, number, known, err := r.original(now, key, claim, c.ID)
 	if err != nil {
 		return Receipt{Err: err}, true
 	}
@@ -189,7 +194,7 @@ func (r *Replica) replay(key tickets.Key, claim [16]byte, c *Command) (Receipt, 
 	return Receipt{Ticket: original, Batch: number, Replayed: true}, true
 }
 
-func (r *Replica) original(key tickets.Key, claim [16]byte, id string) (tickets.Ticket, uint64, bool, error) {
+func (r *Replica) original(now Now, key tickets.Key, claim [16]byte, id string) (tickets.Ticket, uint64, bool, error) {
 	if i, ok := r.batch.ids[claim]; ok {
 		return r.batch.own[i], r.numbers + 1, true, nil
 	}
@@ -198,14 +203,22 @@ func (r *Replica) original(key tickets.Key, claim [16]byte, id string) (tickets.
 			return r.flying.own[i], r.flying.number, true, nil
 		}
 	}
+	// Ids are unique within one life of a name.
+	slot, known := r.table.Lookup(key)
+	if !known || !r.table.Alive(slot, now.Wall) {
+		return tickets.Ticket{}, 0, false, nil
+	}
 	ref, known, err := r.table.ClaimOf(key, id)
 	if err != nil || !known {
 		return tickets.Ticket{}, 0, false, err
 	}
-	if t, _, ok := r.Pending(ref); ok {
-		return t, 0, true, nil
+	t, _, pending := r.Pending(ref)
+	if !pending {
+		t, _, err = r.past.Ticket(ref)
 	}
-	t, _, err := r.past.Ticket(ref)
+	if errors.Is(err, tickets.ErrCollected) || t.At < r.table.Born(slot) {
+		return tickets.Ticket{}, 0, false, nil
+	}
 	return t, 0, err == nil, err
 }
 

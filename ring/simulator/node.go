@@ -73,6 +73,7 @@ type node struct {
 	replica  *replica.Replica
 	started  time.Duration
 	writing  *replica.Batch
+	written  bool                    // but the process does not know yet
 	receipt  map[uint64][]*operation // by batch
 	final    hlc.Timestamp
 	copy     *disk // an old copy, to be put back some day
