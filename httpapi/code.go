@@ -185,4 +185,3 @@ func (c Code) title() string { return codes[statuses[c]].title }
 
 // retry is after how many seconds to try again, 0 for never.
 func (c Code) retry() int { return codes[statuses[c]].retry }
-

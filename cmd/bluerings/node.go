@@ -49,7 +49,7 @@ func openNodeAt(ctx context.Context, s *serveSettings, log *slog.Logger, registr
 		Graph: func(format string) ([]byte, error) {
 			return s.topology.GraphWith(format, liveState(s.topology, node.Status(), node.Links()))
 		},
-		Topology: func() any { return describe(s.topology, s.host, node.Links()) },
+		Topology: func() any { return describe(s.topology, s.host) },
 		Log:      log.With("scope", "http"), Registerer: registry, Gatherer: registry, Version: programVersion(),
 		Limits: httpapi.Limits{Body: int(s.maxBody), Batch: int(s.maxBatch), Wait: s.maxWait},
 	})

@@ -52,7 +52,6 @@ type graphOfNode struct {
 	Digest   string        `json:"digest"`
 	Diameter int           `json:"diameter"`
 	Nodes    []graphMember `json:"nodes"`
-	Links    []graphLink   `json:"links"`
 }
 
 type graphMember struct {
@@ -65,28 +64,19 @@ type graphMember struct {
 	HTTP string `json:"http,omitempty"`
 }
 
-type graphLink struct {
-	From  string `json:"from"`
-	To    string `json:"to"`
-	State string `json:"state"` // up, down or unknown
-}
-
-// describe is the topology with the state of each link as the node sees it.
-func describe(t *topologies.Topology, self string, links []ring.LinkState) graphOfNode {
+// describe is the topology without its links: their states come from the node.
+func describe(t *topologies.Topology, self string) graphOfNode {
 	digest := t.Digest()
 	g := graphOfNode{
 		Ring: t.Ring, Value: t.Value, Shape: t.Shape, Self: self,
 		Digest: hex.EncodeToString(digest[:]), Diameter: t.Diameter(),
-		Nodes: []graphMember{}, Links: []graphLink{},
+		Nodes: []graphMember{},
 	}
 	for _, n := range t.Nodes {
 		g.Nodes = append(g.Nodes, graphMember{
 			Host: n.Host, Role: cmp.Or(n.Role, topologies.Member), Site: n.Site,
 			Hub: slices.Contains(t.Hubs, n.Host), Apex: n.Apex, Pub: n.Pub, HTTP: n.HTTP,
 		})
-	}
-	for _, l := range links {
-		g.Links = append(g.Links, graphLink{From: l.From, To: l.To, State: l.State})
 	}
 	return g
 }

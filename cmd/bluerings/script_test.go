@@ -101,7 +101,7 @@ func spawn(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	c := &child{cmd: exec.Command(program, args[1:]...), lines: make(chan string, 1000), done: make(chan error, 1)}
 	c.cmd.Dir = ts.Getenv("WORK")
-	c.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("WORK"))
+	c.cmd.Env = append(os.Environ(), "BLUERINGS_URL="+ts.Getenv("BLUERINGS_URL"))
 	c.cmd.Stderr = c
 	c.in, err = c.cmd.StdinPipe()
 	ts.Check(err)

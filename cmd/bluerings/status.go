@@ -19,6 +19,7 @@ import (
 type coherence struct {
 	Host            string            `json:"host"`
 	Ring            string            `json:"ring"`
+	Now             *time.Time        `json:"now"` // by the node's clock
 	Coherent        bool              `json:"coherent"`
 	Since           *time.Time        `json:"since"`
 	Reasons         []client.Reason   `json:"reasons"`
@@ -116,7 +117,11 @@ func (r *remote) status(ctx context.Context, w io.Writer) (coherent bool, err er
 	if err := parseInto(links.Body, &drawn); err != nil {
 		return false, err
 	}
-	return state.Coherent, state.print(w, drawn, time.Now())
+	now := time.Now()
+	if state.Now != nil {
+		now = *state.Now
+	}
+	return state.Coherent, state.print(w, drawn, now)
 }
 
 func (s *coherence) print(w io.Writer, drawn graph, now time.Time) error {
@@ -147,7 +152,7 @@ func (s *coherence) print(w io.Writer, drawn graph, now time.Time) error {
 	if err := head.flush(); err != nil {
 		return err
 	}
-	if err := printRecords(w, s.Members, []string{"host", "role", "connected", "heard_ms_ago", "hears_all", "behind", "lacks", "offset_ms", "epoch"}); err != nil {
+	if err := printRecords(w, s.Members, []string{"host", "role", "connected", "heard_ms_ago", "hears_all", "behind", "lacks", "clock_offset_ms", "epoch"}); err != nil {
 		return err
 	}
 	return printRecords(w, drawn.Links, []string{"from", "to", "state"})
@@ -183,7 +188,7 @@ func printRecords(w io.Writer, items []json.RawMessage, columns []string) error 
 	return t.flush()
 }
 
-// moment is a time with how long ago it was by our clock.
+// moment is a time with how long before now it was.
 func moment(now time.Time, at *time.Time) string {
 	if at == nil {
 		return "none yet"
