@@ -264,7 +264,9 @@ func (n *fakeNode) Backup(w io.Writer) error {
 	return err
 }
 
-func (n *fakeNode) Digest(_ context.Context, at hlc.Timestamp) (string, error) { return at.String(), nil }
+func (n *fakeNode) Digest(_ context.Context, at hlc.Timestamp) (string, error) {
+	return at.String(), nil
+}
 
 func (n *fakeNode) Now() hlc.Timestamp {
 	n.mu.Lock()

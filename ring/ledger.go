@@ -201,11 +201,5 @@ func cutRun(kind value.Kind, encoded []byte, from, to uint64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	cut := &tickets.Run{Origin: run.Origin, First: max(run.First, from), Last: min(run.Last, to)}
-	for i := range run.Tickets {
-		if s := run.Tickets[i].Seq; s >= cut.First && s <= cut.Last {
-			cut.Tickets = append(cut.Tickets, run.Tickets[i])
-		}
-	}
-	return tickets.NewEncoder(kind).AppendRun(nil, cut), nil
+	return tickets.NewEncoder(kind).AppendRun(nil, run.Cut(from, to)), nil
 }

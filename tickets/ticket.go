@@ -3,6 +3,7 @@ package tickets
 import (
 	"cmp"
 	"fmt"
+	"sort"
 	"strings"
 
 	"bluerings/hlc"
@@ -142,4 +143,17 @@ type Run struct {
 	Origin      Origin
 	First, Last uint64
 	Tickets     []Ticket
+}
+
+// Cut is the part of a run from number first to number last, or nil if they
+// share nothing. It shares the tickets with the run.
+func (r *Run) Cut(first, last uint64) *Run {
+	first, last = max(first, r.First), min(last, r.Last)
+	if first > last {
+		return nil
+	}
+	at := func(seq uint64) int {
+		return sort.Search(len(r.Tickets), func(i int) bool { return r.Tickets[i].Seq >= seq })
+	}
+	return &Run{Origin: r.Origin, First: first, Last: last, Tickets: r.Tickets[at(first):at(last+1)]}
 }

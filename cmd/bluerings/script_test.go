@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 //	exitcode CODE PROGRAM ARG...  run it, which must end with that code
 //	setsecret FILE           set BLUERINGS_TOKEN to the file's first line
 //	page REGEXP PATH         get a path of $BLUERINGS_URL again and again until what comes matches
+//	certs HOST...            write ca.pem, cert.pem and key.pem for this machine and the hosts
 //	until REGEXP ARG...      run bluerings with these arguments again and again until what it prints matches
 func TestScripts(t *testing.T) {
 	topologies, err := filepath.Abs("../../topologies")
@@ -50,7 +51,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"spawn": spawn, "await": await, "tell": tell, "signal": sendSignal, "ended": ended, "until": until, "page": getPage,
-			"exitcode": exitCode, "setsecret": setSecret,
+			"exitcode": exitCode, "setsecret": setSecret, "certs": certs,
 		},
 	})
 }

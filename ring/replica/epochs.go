@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"math"
 	"slices"
 
 	"bluerings/hlc"
@@ -27,15 +28,54 @@ func (r *Replica) questioned(l *log) bool {
 func (r *Replica) answerReports() {
 	for i := range r.logs {
 		l := &r.logs[i]
-		if !r.questioned(l) {
+		if !r.questioned(l) || l.taken != l.held || !r.drained(l.origin.Host) {
 			continue
 		}
+		r.emptyStash(l)
 		key := reportKey{l.origin, r.cfg.Host}
 		r.reports[key] = Report{
 			Origin: l.origin, Boot: r.members[l.origin.Host].boot, Member: r.cfg.Host,
 			Held: l.held, Closed: l.best().Closed,
 		}
 	}
+}
+
+func (r *Replica) emptyStash(l *log) {
+	for _, s := range l.stash {
+		r.stashedBytes -= len(s.encoded)
+	}
+	l.stash = nil
+}
+
+// drained tells whether nothing that a host sent before its present run can
+// still lie in our link to it: links are in order, so a ping of this run came
+// after all that.
+func (r *Replica) drained(host string) bool {
+	lk, upstream := r.links[host]
+	return !upstream || lk.boot == r.members[host].boot
+}
+
+// bound is how far a log may be extended here. Whoever has reported on a log
+// takes in no more of it than somebody else has reported, so that the owner
+// can rely on the reports; and no log goes beyond its seal.
+func (r *Replica) bound(l *log) uint64 {
+	if best := l.best(); best.Closed == hlc.Never {
+		return best.Head
+	}
+	if !r.questioned(l) {
+		return math.MaxUint64
+	}
+	boot := r.members[l.origin.Host].boot
+	if mine, ok := r.reports[reportKey{l.origin, r.cfg.Host}]; !ok || mine.Boot != boot {
+		return math.MaxUint64
+	}
+	most := uint64(0)
+	for _, host := range r.cfg.Members {
+		if rep, ok := r.reports[reportKey{l.origin, host}]; ok && rep.Boot == boot {
+			most = max(most, rep.Held)
+		}
+	}
+	return most
 }
 
 func (r *Replica) heardReport(now Now, rep *Report) {

@@ -20,6 +20,7 @@ type link struct {
 	host   string
 	up     bool
 	upAt   time.Duration
+	boot   uint64   // of the process whose pings come over it
 	pinged bool     // a ping of this ring came over it since it is up
 	vector []uint64 // by index: what its newest ping said it holds
 }
@@ -51,7 +52,7 @@ func (r *Replica) LinkChanged(now Now, upstream string, up bool) {
 	if !ok {
 		return
 	}
-	lk.up, lk.upAt, lk.pinged, lk.vector = up, now.Mono, false, nil
+	lk.up, lk.upAt, lk.pinged, lk.boot, lk.vector = up, now.Mono, false, 0, nil
 	for topic, a := range r.asks {
 		if a.upstream == upstream {
 			delete(r.asks, topic)
@@ -133,6 +134,8 @@ func (r *Replica) take(now Now, run *tickets.Run, encoded []byte) error {
 	case run.Last <= l.taken:
 		r.counts.Duplicates += uint64(len(run.Tickets))
 		return nil
+	case run.Last > r.bound(l):
+		return r.drop("log_in_question", fmt.Errorf("%s may not be extended to ticket %d now", run.Origin, run.Last))
 	case run.First > l.taken+1:
 		r.notice(now, l, run.Last)
 		r.keepAside(l, run, encoded)
@@ -162,21 +165,15 @@ func (r *Replica) take(now Now, run *tickets.Run, encoded []byte) error {
 func (r *Replica) extend(now Now, i tickets.OriginIndex, run *tickets.Run, encoded []byte) error {
 	l := &r.logs[i]
 	if known := l.taken + 1 - run.First; known > 0 {
-		cut := &tickets.Run{Origin: run.Origin, First: l.taken + 1, Last: run.Last}
-		for k := range run.Tickets {
-			if run.Tickets[k].Seq >= cut.First {
-				cut.Tickets = run.Tickets[k:]
-				break
-			}
-		}
+		cut := run.Cut(l.taken+1, run.Last)
 		r.counts.Duplicates += uint64(len(run.Tickets) - len(cut.Tickets))
 		run, encoded = cut, r.enc.AppendRun(nil, cut)
 	}
 	if n := len(run.Tickets); n > 0 {
-		first, last := &run.Tickets[0], &run.Tickets[n-1]
-		if first.At <= l.last || first.At <= l.kept.Closed && run.Last > l.kept.Head {
+		last := &run.Tickets[n-1]
+		if t := r.broken(l, run.Tickets); t != nil {
 			r.counts.PromiseBroken++
-			return r.drop("promise_broken", fmt.Errorf("ticket %d of %s is dated %s, before what was promised", first.Seq, l.origin, first.At))
+			return r.drop("promise_broken", fmt.Errorf("ticket %d of %s is dated %s, before what was promised", t.Seq, l.origin, t.At))
 		}
 		l.last = last.At
 		if !r.clock.Observe(last.At, now.Wall) {
@@ -186,6 +183,23 @@ func (r *Replica) extend(now Now, i tickets.OriginIndex, run *tickets.Run, encod
 	l.taken = run.Last
 	r.batch.runs = append(r.batch.runs, takenRun{i, run, encoded})
 	r.batch.bytes += len(encoded)
+	return nil
+}
+
+// broken finds the ticket that is dated before the end of its log, or beyond
+// the head of a promise and yet not after it.
+func (r *Replica) broken(l *log, run []tickets.Ticket) *tickets.Ticket {
+	if run[0].At <= l.last {
+		return &run[0]
+	}
+	for i := range run {
+		if t := &run[i]; t.Seq > l.kept.Head {
+			if t.At <= l.kept.Closed {
+				return t
+			}
+			return nil
+		}
+	}
 	return nil
 }
 

@@ -136,6 +136,9 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 	// the ping that it echoes, less what that ping surely spent in relays.
 	delay, dated := r.echo(now, p)
 	for i := range p.Rows {
+		if p.Rows[i].Host == p.Host {
+			lk.boot = p.Rows[i].Boot
+		}
 		r.heardRow(now, &p.Rows[i], delay, dated)
 	}
 	lk.vector = lk.vector[:0]

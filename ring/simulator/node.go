@@ -263,7 +263,10 @@ func (n *node) send(e replica.Effects) {
 			if b.Last < st.From || b.First > st.To {
 				continue
 			}
-			n.sim.publish(n.host, st.Topic, n.replica.Frame(b.Run, st.Given))
+			run, err := tickets.DecodeRun(n.sim.kind(), b.Run)
+			n.sim.check(err == nil, "a stored block does not decode: %v", err)
+			cut := tickets.NewEncoder(n.sim.kind()).AppendRun(nil, run.Cut(st.From, st.To))
+			n.sim.publish(n.host, st.Topic, n.replica.Frame(cut, st.Given))
 		}
 	}
 }

@@ -1,0 +1,350 @@
+package ring
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"bluerings/hlc"
+	"bluerings/ring/replica"
+	"bluerings/tickets"
+	"bluerings/value"
+)
+
+// full makes the benchmarks of stored data as large as docs/PERFORMANCE.md
+// says, which takes a minute to build; without it they have a tenth.
+var full = flag.Bool("full", false, "benchmark with a million counters and ten million tickets")
+
+func scaled(n int) int {
+	if *full {
+		return n
+	}
+	return n / 10
+}
+
+// benchNames are n names of 20 bytes.
+func benchNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("tenant/%013d", i)
+	}
+	return names
+}
+
+// crowded opens a node that knows n counters.
+func crowded(b testing.TB, dir, durability string, names []string) *Node {
+	b.Helper()
+	d, err := ParseDurability(durability)
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := open(b, Config{Data: dir, Durability: d})
+	cmds := make([]Command, 0, 10_000)
+	for at := 0; at < len(names); at += cap(cmds) {
+		cmds = cmds[:0]
+		for _, name := range names[at:min(at+cap(cmds), len(names))] {
+			cmds = append(cmds, Command{Op: tickets.CounterSetup, Name: name, Expire: hlc.Never})
+		}
+		applyAll(b, n, cmds)
+	}
+	if err := n.settle(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// applyAll applies commands, waiting where the queue is full.
+func applyAll(b testing.TB, n *Node, cmds []Command) {
+	for {
+		out, err := n.Apply(context.Background(), cmds)
+		if errors.Is(err, ErrBusy) {
+			time.Sleep(100 * time.Microsecond)
+			continue
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range out {
+			if out[i].Err != nil {
+				b.Fatal(out[i].Err)
+			}
+		}
+		return
+	}
+}
+
+// hammer makes total updates by so many callers, each of batch updates a call.
+func hammer(b *testing.B, n *Node, names []string, callers, batch, total int) {
+	var left atomic.Int64
+	left.Store(int64(total))
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			rnd := rand.New(rand.NewPCG(1, uint64(c)))
+			cmds := make([]Command, batch)
+			for i := range cmds {
+				cmds[i] = Command{Op: tickets.CounterAdd, Amount: value.FromInt64(int64(c%7 + 1))}
+			}
+			for left.Add(-int64(batch)) > -int64(batch) {
+				for i := range cmds {
+					cmds[i].Name = names[rnd.IntN(len(names))]
+				}
+				applyAll(b, n, cmds)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+var populations = []struct {
+	name  string
+	count int
+}{{"hot", 1}, {"million", 1_000_000}}
+
+// BenchmarkDurable is 512 callers who each wait for the disk, and then the
+// bytes that this stored, appended to a bare bbolt file in the same batches.
+func BenchmarkDurable(b *testing.B) {
+	for _, p := range populations {
+		dir := b.TempDir()
+		var n *Node
+		names := benchNames(p.count)
+		b.Run(p.name, func(b *testing.B) {
+			if n == nil {
+				n = crowded(b, dir+"/data", "always", names)
+			}
+			before, commits, size := n.Statistics().Tickets, n.Statistics().Commits, n.Statistics().DiskBytes
+			runtime.GC()
+			b.ReportAllocs()
+			b.ResetTimer()
+			hammer(b, n, names, 512, 1, b.N)
+			b.StopTimer()
+			after := n.Statistics()
+			made := float64(after.Tickets - before)
+			rate := made / b.Elapsed().Seconds()
+			bare, wire := bareAppend(b, n, before+1, filepath.Join(b.TempDir(), "bare.db"))
+			b.ReportMetric(rate, "updates/s")
+			b.ReportMetric(made/float64(after.Commits-commits), "tickets/commit")
+			b.ReportMetric(bare, "bare/s")
+			b.ReportMetric(rate/bare, "of-bare")
+			b.ReportMetric(wire, "wire-B/ticket")
+			b.ReportMetric(float64(after.DiskBytes-size)/made, "disk-B/ticket")
+		})
+		if n != nil {
+			closeNode(b, n)
+		}
+	}
+}
+
+// bareAppend copies the blocks from a ticket on into a bbolt file, one commit
+// each, and returns tickets per second and bytes on the wire per ticket.
+func bareAppend(b *testing.B, n *Node, from uint64, path string) (rate, wire float64) {
+	type block struct {
+		key   [12]byte
+		value []byte
+	}
+	var blocks []block
+	count, bytes := 0, 0
+	err := n.store.Blocks(0, from, 1<<62, func(k replica.Block) (bool, error) {
+		var blk block
+		binary.BigEndian.PutUint64(blk.key[4:], k.First)
+		blk.value = append(append(append([]byte(nil), k.Run...), k.Links...), 0, 0, 0, 0)
+		blocks = append(blocks, blk)
+		count += int(k.Last - k.First + 1)
+		bytes += len(n.replica.Frame(k.Run, false))
+		return true, nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		FreelistType: bbolt.FreelistMapType, NoStatistics: true, InitialMmapSize: 8 << 30,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	bucket := []byte("blocks")
+	if err := db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket(bucket); return err }); err != nil {
+		b.Fatal(err)
+	}
+	began := time.Now()
+	for i := range blocks {
+		err := db.Update(func(tx *bbolt.Tx) error {
+			bk := tx.Bucket(bucket)
+			bk.FillPercent = 0.95
+			return bk.Put(blocks[i].key[:], blocks[i].value)
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	return float64(count) / time.Since(began).Seconds(), float64(bytes) / float64(count)
+}
+
+// BenchmarkNone is durability none: acknowledged at once, written every second
+// and whenever much has come together.
+func BenchmarkNone(b *testing.B) {
+	for _, p := range populations {
+		names := benchNames(p.count)
+		dir := b.TempDir()
+		var n *Node
+		for _, batch := range []int{1, 64, 1000} {
+			b.Run(fmt.Sprintf("%s/batch=%d", p.name, batch), func(b *testing.B) {
+				if n == nil {
+					n = crowded(b, dir+"/data", "none", names)
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				hammer(b, n, names, 8, batch, b.N)
+				b.StopTimer()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "updates/s")
+				if err := n.settle(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
+		if n != nil {
+			closeNode(b, n)
+		}
+	}
+}
+
+// BenchmarkRead is a read in process.
+func BenchmarkRead(b *testing.B) {
+	for _, p := range populations {
+		names := benchNames(p.count)
+		dir := b.TempDir()
+		var n *Node
+		read := func(b *testing.B, rnd *rand.Rand) {
+			if _, ok := n.Read(tickets.Key{Family: tickets.Counters, Name: names[rnd.IntN(len(names))]}); !ok {
+				b.Fail()
+			}
+		}
+		for _, parallel := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/parallel=%v", p.name, parallel), func(b *testing.B) {
+				if n == nil {
+					n = crowded(b, dir+"/data", "none", names)
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				if parallel {
+					b.RunParallel(func(pb *testing.PB) {
+						rnd := rand.New(rand.NewPCG(1, 2))
+						for pb.Next() {
+							read(b, rnd)
+						}
+					})
+					return
+				}
+				rnd := rand.New(rand.NewPCG(1, 2))
+				for b.Loop() {
+					read(b, rnd)
+				}
+			})
+		}
+		if n != nil {
+			closeNode(b, n)
+		}
+	}
+}
+
+// BenchmarkAsOf reads a counter with a million tickets as of random times.
+func BenchmarkAsOf(b *testing.B) {
+	names := benchNames(1)
+	var n *Node
+	dir := b.TempDir()
+	var first hlc.Timestamp
+	b.Run("as-of", func(b *testing.B) {
+		if n == nil {
+			n = crowded(b, dir+"/data", "none", names)
+			first = n.Now()
+			hammer(b, n, names, 1, 1000, scaled(1_000_000))
+			if err := n.checkpoint(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		last := n.Now()
+		rnd := rand.New(rand.NewPCG(1, 2))
+		b.ResetTimer()
+		for range b.N {
+			at := first + hlc.Timestamp(rnd.Int64N(int64(last-first)))
+			if _, err := n.ReadAt(b.Context(), tickets.Key{Family: tickets.Counters, Name: names[0]}, at); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	if n != nil {
+		closeNode(b, n)
+	}
+}
+
+// BenchmarkMemory measures what a node needs for each of a million counters.
+func BenchmarkMemory(b *testing.B) {
+	for range b.N {
+		b.StopTimer()
+		names := benchNames(1_000_000)
+		n := crowded(b, b.TempDir()+"/data", "none", names)
+		if err := n.checkpoint(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		var with, without runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&with)
+		closeNode(b, n)
+		n.table, n.replica, n.store = nil, nil, nil
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&without)
+		runtime.KeepAlive(names)
+		b.ReportMetric(float64(with.HeapAlloc-without.HeapAlloc)/1e6, "B/counter")
+		b.StartTimer()
+	}
+}
+
+// BenchmarkStart opens a directory of a million counters and ten million
+// tickets, until the node serves: as it was closed, and with no index.
+func BenchmarkStart(b *testing.B) {
+	var dir string
+	for _, index := range []bool{true, false} {
+		b.Run(fmt.Sprintf("index=%v", index), func(b *testing.B) {
+			if dir == "" {
+				dir = b.TempDir()
+			}
+			if _, err := os.Stat(dir + "/data"); err != nil {
+				names := benchNames(scaled(1_000_000))
+				n := crowded(b, dir+"/data", "none", names)
+				hammer(b, n, names, 1, 1000, scaled(10_000_000)-len(names))
+				b.ReportMetric(float64(n.Statistics().DiskBytes)/float64(n.Statistics().Tickets), "disk-B/ticket")
+				closeNode(b, n)
+			}
+			b.ResetTimer()
+			for range b.N {
+				b.StopTimer()
+				if !index {
+					if err := os.Remove(dir + "/data/index.db"); err != nil {
+						b.Fatal(err)
+					}
+				}
+				runtime.GC()
+				b.StartTimer()
+				n := open(b, Config{Data: dir + "/data"})
+				b.StopTimer()
+				closeNode(b, n)
+				b.StartTimer()
+			}
+		})
+	}
+}
