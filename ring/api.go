@@ -47,6 +47,7 @@ var (
 	ErrExpireInPast  = errors.New("expire is not in the future")
 	ErrNotFinal      = errors.New("the value is not final yet")
 	ErrBusy          = errors.New("too many updates are waiting") // bounded queue full
+	ErrCatchingUp    = errors.New("the node is still fetching what others have")
 	ErrClosed        = errors.New("the node is shutting down")
 )
 

@@ -172,10 +172,27 @@ func (n *Node) commit() bool {
 		n.fail(err)
 		return false
 	}
+	if err := n.begunAnew(batch); err != nil {
+		n.log.Warn("the mark of a restored directory could not be taken away", "err", err)
+	}
 	n.release(batch.Number, nil)
 	n.waiting -= ownTickets(batch, n.replica)
 	n.unlockAndSend()
 	return true
+}
+
+// begunAnew takes the mark of a restored directory away, once the log of its
+// new life is durable.
+func (n *Node) begunAnew(b *replica.Batch) error {
+	if !n.store.Restored() {
+		return nil
+	}
+	for _, o := range b.Origins {
+		if n.replica.Owns(o.Index) {
+			return n.store.ClearRestored()
+		}
+	}
+	return nil
 }
 
 // retryLater waits a while for room on the disk.

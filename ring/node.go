@@ -38,7 +38,9 @@ type Node struct {
 	waiters map[uint64]*waiter // by number of the batch
 	waiting int                // own tickets that are not durable
 	full    bool               // the last commit found no room
-	changed chan struct{}      // closed and replaced when what waits may look again
+	// caughtUp is set for good once the node had what others had.
+	caughtUp bool
+	changed  chan struct{} // closed and replaced when what waits may look again
 
 	kick      chan struct{} // something to commit
 	wake      chan struct{} // the next tick may be due earlier
@@ -197,17 +199,24 @@ func (n *Node) Host() string { return n.cfg.Host }
 // in a way that leaves the outcome of a commit open.
 func (n *Node) Fatal() <-chan error { return n.fatal }
 
-// Ready is nil once the node serves. Open returns only then, so it tells of
-// shutting down, and of a full or failed disk.
+// catchUp is how long readiness waits at most for what others have.
+const catchUp = 10 * time.Second
+
+// Ready is nil while the node should be sent requests: it has what its
+// neighbours had when it started, or has waited for that long enough, there is
+// room on its disk, and it is not shutting down.
 func (n *Node) Ready() error {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	switch {
 	case n.closing.Load():
 		return ErrClosed
 	case n.full:
 		return ErrFull
+	case !n.caughtUp && !n.replica.CaughtUp() && time.Since(n.start) < catchUp:
+		return ErrCatchingUp
 	}
+	n.caughtUp = true
 	return nil
 }
 

@@ -150,7 +150,8 @@ func runTrialsInChild(t *testing.T, tr trials, visit func(line, ledger, index, f
 			t.Errorf("odd line %q", line)
 		}
 	}
-	if err := child.Wait(); err != nil || count != tr.Count {
+	_ = out.Close() // ends a child whose line was too long
+	if err := errors.Join(lines.Err(), child.Wait()); err != nil || count != tr.Count {
 		t.Fatalf("%s %s: the child ended after %d of %d trials: %v: %s", tr.File, tr.How, count, tr.Count, err, stderr)
 	}
 }

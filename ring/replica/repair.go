@@ -215,6 +215,24 @@ func (r *Replica) behindReasons(now Now) []Reason {
 	return reasons
 }
 
+// CaughtUp tells whether every link that is up has brought a ping, at least
+// one is, and nothing lacks here that somebody has.
+func (r *Replica) CaughtUp() bool {
+	heard := len(r.cfg.Upstreams) == 0
+	for _, lk := range r.links {
+		if lk.up && !lk.pinged {
+			return false
+		}
+		heard = heard || lk.pinged
+	}
+	for i := range r.logs {
+		if l := &r.logs[i]; l.want.target > l.held {
+			return false
+		}
+	}
+	return heard
+}
+
 // State is what a replica says of the ring.
 type State struct {
 	Coherent        bool
