@@ -224,6 +224,7 @@ func (x *exchange) answerBatch(b *batch, outcomes []ring.Outcome, d demands, med
 		separator, mediaType = ',', jsonType
 		x.out = append(x.out, '[')
 	}
+	var reasons *Problem
 	next := 0
 	for i, p := range b.problems {
 		if i > 0 {
@@ -237,9 +238,20 @@ func (x *exchange) answerBatch(b *batch, outcomes []ring.Outcome, d demands, med
 		if b.replicas != nil && o.Ticket.Seq > 0 {
 			replicated = b.replicas[next]
 		}
-		named(o, c)
-		x.appendLineOutcome(o, v, d.replicas, replicated)
 		next++
+		named(o, c)
+		if o.Err == nil {
+			x.appendDone(o, v, d.replicas, replicated)
+			continue
+		}
+		p = problemOf(o.Err, o.Reading.Key.Family)
+		if p.Code == NotCoherent {
+			if reasons == nil {
+				reasons = x.api.notCoherent()
+			}
+			p = reasons
+		}
+		x.appendFailed(o, p)
 	}
 	if media == mediaJSON {
 		x.out = append(x.out, ']')
@@ -251,20 +263,18 @@ func (x *exchange) answerBatch(b *batch, outcomes []ring.Outcome, d demands, med
 	return x.send(200, mediaType)
 }
 
-func (x *exchange) appendLineOutcome(o *ring.Outcome, v *verdict, wanted, replicated int) {
-	if o.Err != nil {
-		p := problemOf(o.Err, o.Reading.Key.Family)
-		if p.cause != nil {
-			x.api.log.Error("batch_line_failed", "request_id", x.id, "err", p.cause)
-		}
-		if p.Code == NotCoherent {
-			p = x.api.notCoherent()
-		}
-		x.out = p.appendMembers(append(x.out, '{'))
-		x.out = append(x.out, `,"name":`...)
-		x.out = append(appendString(x.out, o.Reading.Key.Name), '}')
-		return
+// appendFailed appends a line that the node refused.
+func (x *exchange) appendFailed(o *ring.Outcome, p *Problem) {
+	if p.cause != nil {
+		x.api.log.Error("batch_line_failed", "request_id", x.id, "err", p.cause)
 	}
+	x.out = p.appendMembers(append(x.out, '{'))
+	x.out = append(x.out, `,"name":`...)
+	x.out = append(appendString(x.out, o.Reading.Key.Name), '}')
+}
+
+// appendDone appends a line that was applied.
+func (x *exchange) appendDone(o *ring.Outcome, v *verdict, wanted, replicated int) {
 	isNew := o.Created || o.Ticket.Op == tickets.CounterAdd
 	x.out = append(x.out, `{"status":`...)
 	x.out = strconv.AppendInt(x.out, int64(outcomeStatus(o, isNew, wanted, replicated)), 10)

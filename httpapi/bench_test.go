@@ -1,220 +1,175 @@
 package httpapi
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"strconv"
-	"sync"
-	"sync/atomic"
+	"net/http/httptest"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fastjson"
 
-	"bluerings/hlc"
 	"bluerings/ring"
 	"bluerings/tickets"
-	"bluerings/topologies"
+	"bluerings/value"
 )
 
-const benchCounters = 10_000
-
-func benchName(i int) string { return fmt.Sprintf("tenant-%013d", i%benchCounters) }
-
-// benchNode is a node on disk, alone in its ring, behind HTTP on loopback.
-func benchNode(b *testing.B) (addr string) {
-	b.Helper()
-	n, err := ring.Open(b.Context(), ring.Config{
-		Topology: topologies.Alone("bench", "decimal", "a"), Host: "a", Data: b.TempDir() + "/data",
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := n.Close(ctx); err != nil {
-			b.Error(err)
-		}
-	})
-	cmds := make([]ring.Command, benchCounters)
-	for i := range cmds {
-		cmds[i] = ring.Command{Op: tickets.CounterSetup, Name: benchName(i), Expire: hlc.Never}
-	}
-	if _, err := n.Apply(b.Context(), cmds); err != nil {
-		b.Fatal(err)
-	}
-	api, err := New(n, Config{Registerer: prometheus.NewRegistry()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return serve(b, api)
+// stillNode answers every command with the same outcome, so that benchmarks
+// see nothing but HTTP.
+type stillNode struct {
+	*fakeNode
+	outcome ring.Outcome
 }
 
-func serve(b *testing.B, h http.Handler) (addr string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := &http.Server{Handler: h}
-	go s.Serve(l)
-	b.Cleanup(func() { s.Close() })
-	return l.Addr().String()
+func newStill() *stillNode {
+	n := &stillNode{fakeNode: newFake()}
+	c := ring.Command{Op: tickets.CounterAdd, Name: "calls/alice", Amount: value.FromInt64(1), Expire: n.clock.Add(1e15), ID: "4711"}
+	n.outcome = n.apply(&c)
+	n.verdict.FinalThrough = n.clock
+	return n
 }
 
-// bareHandler does what any handler of such updates does: chi finds it, it
-// reads and parses the body, and answers with the bytes that a node answered.
-func bareHandler(answer *http.Response, body []byte) http.Handler {
+func (n *stillNode) Apply(_ context.Context, commands []ring.Command) ([]ring.Outcome, error) {
+	outcomes := make([]ring.Outcome, len(commands))
+	for i := range outcomes {
+		outcomes[i] = n.outcome
+	}
+	return outcomes, nil
+}
+
+func (n *stillNode) Read(tickets.Key) (ring.Reading, bool) { return n.outcome.Reading, true }
+
+// discard is a ResponseWriter that costs nothing.
+type discard struct {
+	header http.Header
+	bytes  int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) WriteHeader(int)             {}
+func (d *discard) Write(p []byte) (int, error) { d.bytes += len(p); return len(p), nil }
+
+// rewound is a request body that can be sent again.
+type rewound struct {
+	strings.Reader
+	text string
+}
+
+func (*rewound) Close() error { return nil }
+
+func benchmark(b *testing.B, h http.Handler, method, target, body, mediaType string) {
+	source := &rewound{text: body}
+	r := httptest.NewRequest(method, target, source)
+	r.ContentLength = int64(len(body))
+	if body != "" {
+		r.Header.Set("Content-Type", mediaType)
+	}
+	w := &discard{header: make(http.Header)}
+	b.ReportAllocs()
+	for b.Loop() {
+		source.Reset(source.text)
+		r.Body = source
+		clear(w.header)
+		w.bytes = 0
+		h.ServeHTTP(w, r)
+	}
+	if w.bytes < 20 {
+		b.Fatal("there was no answer")
+	}
+}
+
+const updateBody = `{"amount":"1","id":"4711"}`
+
+// bare is chi with a handler that parses the body with fastjson and answers
+// with bytes made before.
+func bare(answer []byte) http.Handler {
 	mux := chi.NewRouter()
-	mux.Post("/v1/counters/{name}", func(w http.ResponseWriter, r *http.Request) {
-		var buf [512]byte
-		n, err := io.ReadFull(r.Body, buf[:])
-		var f fields
-		if p := f.parse(buf[:n], counterFields); p != nil || !errors.Is(err, io.ErrUnexpectedEOF) || chi.URLParam(r, "name") == "" {
-			http.Error(w, "bad", 400)
-			return
-		}
-		h := w.Header()
-		for key, values := range answer.Header {
-			if key != "Date" && key != "Content-Length" {
-				h[key] = values
+	var pool fastjson.ParserPool
+	handle := func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		p := pool.Get()
+		defer pool.Put(p)
+		for line := range strings.SplitSeq(string(body), "\n") {
+			if line == "" {
+				continue
+			}
+			v, parseErr := p.Parse(line)
+			if err != nil || parseErr != nil || v.Get("amount") == nil {
+				w.WriteHeader(400)
+				return
 			}
 		}
-		w.WriteHeader(answer.StatusCode)
-		w.Write(body)
-	})
+		w.Header().Set("Content-Type", mediaJSON)
+		w.WriteHeader(201)
+		_, _ = w.Write(answer)
+	}
+	mux.Post("/v1/counters/{name}", handle)
+	mux.Get("/v1/counters/{name}", handle)
+	mux.Post("/v1/batch", handle)
 	return mux
 }
 
-// load sends total requests over so many connections, each one after another.
-// It parses of an answer what it must, so as to cost little beside the server.
-func load(b *testing.B, addr string, connections, total int, request func(dst []byte, i int) []byte) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range connections {
-		wg.Go(func() {
-			c, err := net.Dial("tcp", addr)
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			defer c.Close()
-			r := bufio.NewReaderSize(c, 64<<10)
-			var buf []byte
-			for {
-				i := int(next.Add(1))
-				if i > total {
-					return
-				}
-				buf = request(buf[:0], i)
-				if _, err := c.Write(buf); err != nil {
-					b.Error(err)
-					return
-				}
-				if err := skipAnswer(r); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-var contentLength = []byte("Content-Length: ")
-
-func skipAnswer(r *bufio.Reader) error {
-	status, err := r.ReadSlice('\n')
+func benchmarkBoth(b *testing.B, method, target, body, mediaType string) {
+	api, err := New(newStill(), Config{Registerer: prometheus.NewRegistry()})
 	if err != nil {
-		return err
+		b.Fatal(err)
 	}
-	if len(status) < 12 || status[9] != '2' {
-		return fmt.Errorf("answer %q", status)
-	}
-	length := 0
-	for {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if len(line) <= 2 {
-			_, err = r.Discard(length)
-			return err
-		}
-		if bytes.HasPrefix(line, contentLength) {
-			length, _ = strconv.Atoi(string(bytes.TrimSpace(line[len(contentLength):])))
-		}
-	}
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	rec := httptest.NewRecorder()
+	api.ServeHTTP(rec, r)
+	b.Run("api", func(b *testing.B) { benchmark(b, api, method, target, body, mediaType) })
+	b.Run("bare", func(b *testing.B) { benchmark(b, bare(rec.Body.Bytes()), method, target, body, mediaType) })
 }
 
-func updateRequest(dst []byte, i int) []byte {
-	dst = append(append(append(dst, "POST /v1/counters/"...), benchName(i)...),
-		" HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n"...)
-	return append(dst, `{"amount":"7"}`...)
-}
-
-func readRequest(dst []byte, i int) []byte {
-	return append(append(append(dst, "GET /v1/counters/"...), benchName(i)...), " HTTP/1.1\r\nHost: a\r\n\r\n"...)
-}
-
-// BenchmarkUpdate is one update a request, each durable when answered, beside
-// a bare handler in the same run.
 func BenchmarkUpdate(b *testing.B) {
-	for _, connections := range []int{1, 16, 64, 256} {
-		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
-			addr := benchNode(b)
-			answer, err := http.Post("http://"+addr+"/v1/counters/"+benchName(0), "application/json", bytes.NewReader([]byte(`{"amount":"7"}`)))
-			if err != nil {
+	benchmarkBoth(b, "POST", "/v1/counters/alice", updateBody, mediaJSON)
+}
+
+func BenchmarkRead(b *testing.B) {
+	benchmarkBoth(b, "GET", "/v1/counters/alice", "", "")
+}
+
+func BenchmarkBatch1000(b *testing.B) {
+	var body strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&body, `{"op":"counter.update","name":"calls/%d","amount":"1.25","id":"id-%d"}`+"\n", i, i)
+	}
+	benchmarkBoth(b, "POST", "/v1/batch", body.String(), mediaNDJSON)
+}
+
+// BenchmarkParse is the body of an update, taken apart by us and by others.
+func BenchmarkParse(b *testing.B) {
+	body := []byte(updateBody)
+	b.Run("fields", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var f fields
+			if f.parse(body, counterFields) != nil {
+				b.Fatal()
+			}
+		}
+	})
+	b.Run("fastjson", func(b *testing.B) {
+		var p fastjson.Parser
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := p.ParseBytes(body); err != nil {
 				b.Fatal(err)
 			}
-			body, err := io.ReadAll(answer.Body)
-			answer.Body.Close()
-			if err != nil || answer.StatusCode != 201 {
-				b.Fatal(err, answer.Status)
+		}
+	})
+	b.Run("encoding_json", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var v struct{ Amount, ID string }
+			if err := json.Unmarshal(body, &v); err != nil {
+				b.Fatal(err)
 			}
-			bareAddr := serve(b, bareHandler(answer, body))
-			load(b, addr, connections, 1000, updateRequest)
-			b.ReportAllocs()
-			b.ResetTimer()
-			load(b, addr, connections, b.N, updateRequest)
-			b.StopTimer()
-			rate := float64(b.N) / b.Elapsed().Seconds()
-			began := time.Now()
-			load(b, bareAddr, connections, b.N, updateRequest)
-			bare := float64(b.N) / time.Since(began).Seconds()
-			b.ReportMetric(rate, "updates/s")
-			b.ReportMetric(bare, "bare/s")
-			b.ReportMetric(rate/bare, "of-bare")
-		})
-	}
-}
-
-// BenchmarkBatch is a thousand updates a request over four connections.
-func BenchmarkBatch(b *testing.B) {
-	addr := benchNode(b)
-	var lines bytes.Buffer
-	for i := range 1000 {
-		fmt.Fprintf(&lines, `{"op":"counter.update","name":"%s","amount":"7"}`+"\n", benchName(i*7919))
-	}
-	request := fmt.Appendf(nil, "POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s", lines.Len(), lines.Bytes())
-	b.ReportAllocs()
-	b.ResetTimer()
-	load(b, addr, 4, b.N, func(dst []byte, _ int) []byte { return append(dst, request...) })
-	b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "updates/s")
-}
-
-// BenchmarkGet is a read a request over 64 connections.
-func BenchmarkGet(b *testing.B) {
-	addr := benchNode(b)
-	b.ReportAllocs()
-	b.ResetTimer()
-	load(b, addr, 64, b.N, readRequest)
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
+		}
+	})
 }

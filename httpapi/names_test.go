@@ -132,10 +132,6 @@ func TestListPages(t *testing.T) {
 func TestLedger(t *testing.T) {
 	s := newServer(t)
 	s.want(201, "", "PUT", "/v1/counters/c", `{"expire":"never"}`)
-	for i := range 2500 {
-		s.node.Apply(t.Context(), nil)
-		_ = i
-	}
 	nasty := "=1+1,\"x\"\r\ny"
 	body, _ := json.Marshal(map[string]string{"amount": "1.0", "ref": nasty})
 	s.want(201, "", "POST", "/v1/counters/c", string(body))

@@ -188,7 +188,7 @@ func (rt *route) responses() object {
 	}
 	byStatus := make(map[int][]string)
 	for _, c := range codes {
-		if slices.Contains(rt.codes, c.code) || slices.Contains(everywhere, c.code) {
+		if c.code == NotFound && strings.Contains(rt.pattern, "{") || slices.Contains(rt.codes, c.code) || slices.Contains(everywhere, c.code) {
 			byStatus[c.status] = append(byStatus[c.status], string(c.code)+": "+c.title)
 		}
 	}

@@ -39,7 +39,7 @@ which moment the number can never change again.`,
 	}
 	add(groupNode, newServe(c), newDev(c))
 	add(groupClient, newCounter(c), newText(c), newSet(c), newStatus(c), newBackup(c), newBench(c))
-	add(groupFiles, newTopology(c), newVerify(c), newRestore(c), newToken(c))
+	add(groupFiles, newTopology(c), newSimulate(c), newVerify(c), newRestore(c), newToken(c))
 	root.AddCommand(newVersion(c), newCheckFiles(c))
 	return root
 }

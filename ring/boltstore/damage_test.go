@@ -174,7 +174,7 @@ func TestDamagedFilesAreNoticed(t *testing.T) {
 		{File: ledgerName, How: "page", Count: 80},
 		{File: ledgerName, How: "flip", Count: 100, SkipCheck: true},
 		{File: ledgerName, How: "truncate", Count: 30, SkipCheck: true},
-		{File: indexName, How: "flip", Count: 150},
+		{File: indexName, How: "flip", Count: 100},
 		{File: indexName, How: "truncate", Count: 30},
 		{File: indexName, How: "page", Count: 50},
 		{File: indexName, How: "flip", Count: 100, SkipCheck: true},
@@ -193,6 +193,8 @@ func TestDamagedFilesAreNoticed(t *testing.T) {
 			same, failed, rebuilt := 0, 0, 0
 			runTrialsInChild(t, tr, func(line, ledger, index, failure string) {
 				switch {
+				case tr.SkipCheck && tr.File == indexName && (failure == "" || strings.HasPrefix(failure, ErrIndex.Error())):
+					failed++ // see Options.SkipCheck
 				case failure != "" && tr.File == indexName:
 					t.Errorf("a damaged index stopped the node: %s", line)
 				case failure != "" && (len(failure) > 400 || strings.Contains(failure, "goroutine")):
@@ -217,8 +219,8 @@ func TestDamagedFilesAreNoticed(t *testing.T) {
 	}
 }
 
-// TestCheckFindsWhatItShould: the walk must pass what bbolt makes, with free
-// lists of all sizes, and DB.Check agrees.
+// TestCheckPassesEveryState: the walk must pass all that bbolt makes, with free
+// lists of all sizes.
 func TestCheckPassesEveryState(t *testing.T) {
 	dir := t.TempDir()
 	s, w := mustOpen(t, dir, options()), newWriter(12)

@@ -109,7 +109,7 @@ func seal(dst []byte, from int, tag byte, key []byte) []byte {
 func unseal(tag byte, key, v []byte) ([]byte, error) {
 	n := len(v) - sumBytes
 	if n < 0 || checksum(tag, key, v[:n]) != binary.BigEndian.Uint32(v[n:]) {
-		return nil, damaged("the checksum of the record under %c/%x is wrong", tag, key)
+		return nil, damaged("the checksum of the record under %c/%x is wrong", tag, key[:min(len(key), 16)])
 	}
 	return v[:n:n], nil
 }

@@ -201,20 +201,29 @@ func fill(t testing.TB, dir string, seed uint64, commits, rows int) *writer {
 	return w
 }
 
-// copyFile copies all bytes that are not in a hole at the end.
+// copyFile copies the pages in use, and the length.
 func copyFile(from, to string) error {
-	b, err := os.ReadFile(from)
+	f, err := os.Open(from)
 	if err != nil {
 		return err
 	}
-	used := len(b)
-	for used > 0 && b[used-1] == 0 {
-		used--
-	}
-	if err := os.WriteFile(to, b[:used], 0o600); err != nil {
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
 		return err
 	}
-	return os.Truncate(to, int64(len(b)))
+	used := info.Size()
+	if p, err := inspect(f, from); err == nil {
+		used = int64(p.meta.pages) * p.pageSize
+	}
+	b := make([]byte, used)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		return err
+	}
+	if err := os.WriteFile(to, b, 0o600); err != nil {
+		return err
+	}
+	return os.Truncate(to, info.Size())
 }
 
 func copyDir(from, to string) error {

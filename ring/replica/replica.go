@@ -78,6 +78,7 @@ type Replica struct {
 	order  []tickets.OriginIndex // sorted by origin, for outputs
 
 	own      int // index of the log we mint in, -1 while undecided
+	minted   int // the log that this directory mints in or last did, -1 none: never one that came back from peers
 	newLife  bool
 	promised hlc.Timestamp // durable: no later promise was ever given
 	asking   hlc.Timestamp // promise ahead that is on its way to the disk
@@ -120,7 +121,7 @@ type Counts struct {
 func New(cfg Config, stored Stored, table *tickets.Table, past tickets.Past, now Now) (*Replica, error) {
 	r := &Replica{
 		cfg: cfg, tag: cfg.ringTag(), table: table, past: past, enc: tickets.NewEncoder(cfg.Kind),
-		byName: make(map[tickets.Origin]tickets.OriginIndex), own: -1, newLife: stored.NewLife,
+		byName: make(map[tickets.Origin]tickets.OriginIndex), own: -1, minted: -1, newLife: stored.NewLife,
 		members: make(map[string]*member), reports: make(map[reportKey]Report),
 		links: make(map[string]*link), asks: make(map[string]*ask),
 	}
@@ -181,17 +182,8 @@ func (r *Replica) learnOrigin(o tickets.Origin) (tickets.OriginIndex, bool) {
 // decideEpoch settles which log this node mints in: the one it had, when
 // nobody can know more of it than we do, else a new one.
 func (r *Replica) decideEpoch() {
-	best := -1
-	if !r.newLife {
-		for i := range r.logs {
-			l := &r.logs[i]
-			if l.origin.Host == r.cfg.Host && l.kept.Closed != hlc.Never && (best < 0 || l.origin.Epoch > r.logs[best].origin.Epoch) {
-				best = i
-			}
-		}
-	}
-	if best >= 0 && r.mayContinue(&r.logs[best]) {
-		r.own = best
+	if r.minted >= 0 && !r.newLife && r.logs[r.minted].kept.Closed != hlc.Never && r.mayContinue(&r.logs[r.minted]) {
+		r.own = r.minted
 	} else {
 		r.newEpoch()
 	}
@@ -208,6 +200,7 @@ func (r *Replica) newEpoch() {
 	if i, ok := r.learnOrigin(tickets.Origin{Host: r.cfg.Host, Epoch: epoch}); ok {
 		r.own = int(i)
 	}
+	r.minted = r.own
 	r.metaDue = true
 }
 

@@ -50,7 +50,7 @@ type Result struct {
 	Shape                                      string
 	Virtual                                    time.Duration // per node
 	Events, Acked, Crashes, Cuts, Pauses, Lost int
-	FinalReports, CoherentSpells, Pings        int
+	FinalReports, Pings                        int
 	Bytes                                      uint64
 	Failure                                    error
 }
@@ -265,4 +265,23 @@ func contentHash(t *tickets.Ticket) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d %d %q %v %q %d %q", t.At, t.Op, t.Name, t.Amount, t.Text, t.Expire, t.ID)
 	return h.Sum64()
+}
+
+// Add sums up the counts of several results.
+func (r *Result) Add(o Result) {
+	r.Events += o.Events
+	r.Acked += o.Acked
+	r.Crashes += o.Crashes
+	r.Cuts += o.Cuts
+	r.Pauses += o.Pauses
+	r.Lost += o.Lost
+	r.FinalReports += o.FinalReports
+	r.Pings += o.Pings
+	r.Bytes += o.Bytes
+}
+
+// String lists the counts.
+func (r Result) String() string {
+	return fmt.Sprintf("%d events, %d acknowledgements, %d finality reports checked; %d crashes, %d partitions, %d pauses, %d disks lost or rewound; %d pings, %d bytes",
+		r.Events, r.Acked, r.FinalReports, r.Crashes, r.Cuts, r.Pauses, r.Lost, r.Pings, r.Bytes)
 }

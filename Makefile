@@ -1,0 +1,26 @@
+.DEFAULT_GOAL := help
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SEEDS ?= 1000
+FUZZTIME ?= 30s
+.PHONY: help build test race lint fuzz simulate bench dev ci
+
+help: ## print the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+build: ## build ./bluerings
+	go build -o bluerings ./cmd/bluerings
+test: ## run all tests
+	go test ./...
+race: ## run all tests under the race detector, the long ones left out
+	go test -race -short ./...
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && go run $(STATICCHECK) ./...
+fuzz: ## fuzz every target for FUZZTIME
+	FUZZTIME=$(FUZZTIME) .ci/run fuzz
+simulate: ## play SEEDS seeds of the simulator
+	go test ./ring/simulator -run TestSeeds -count 1 -timeout 60m -v -seeds $(SEEDS)
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+dev: ## run a ring of three on this machine
+	go run ./cmd/bluerings dev --nodes 3
+ci: ## everything that continuous integration runs
+	.ci/run
