@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
+	"sync"
 
 	"bluerings/ring"
 	"bluerings/tickets"
@@ -14,6 +16,16 @@ type batch struct {
 	commands []ring.Command
 	problems []*Problem // one for each line, nil where it is a command
 	replicas []int      // one for each command, -1 where it was not asked
+}
+
+// batches are kept for their room: the largest take 1.5 MB.
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *batch) release() {
+	clear(b.commands)
+	clear(b.problems)
+	*b = batch{commands: b.commands[:0], problems: b.problems[:0]}
+	batches.Put(b)
 }
 
 // ops are the operations of lines, and the fields that say what they change.
@@ -94,7 +106,8 @@ func (a *API) postBatch(x *exchange) error {
 	if accept := x.r.Header["Accept"]; array && negotiate(accept, mediaJSON, mediaNDJSON) == mediaJSON {
 		media = mediaJSON
 	}
-	var b batch
+	b := batches.Get().(*batch)
+	defer b.release()
 	if array {
 		err = b.readArray(a, body)
 	} else {
@@ -106,11 +119,11 @@ func (a *API) postBatch(x *exchange) error {
 	for i := range b.commands {
 		b.commands[i].RequireCoherence = d.coherent
 	}
-	outcomes, err := x.applyBatch(&b, d)
+	outcomes, err := x.applyBatch(b, d)
 	if err != nil {
 		return err
 	}
-	return x.answerBatch(&b, outcomes, d, media)
+	return x.answerBatch(b, outcomes, d, media)
 }
 
 func isArray(body []byte) bool {
@@ -132,15 +145,10 @@ func (b *batch) add(a *API, line []byte) *Problem {
 	return nil
 }
 
-// grow makes room for the lines to come.
-func (b *batch) grow(n int) {
-	b.commands = make([]ring.Command, 0, n)
-	b.problems = make([]*Problem, 0, n)
-}
-
 // readLines reads a JSON object a line. Empty lines do not count.
 func (b *batch) readLines(a *API, body []byte) error {
-	b.grow(min(bytes.Count(body, newline)+1, a.limits.Lines))
+	lines := min(bytes.Count(body, newline)+1, a.limits.Lines)
+	b.commands, b.problems = slices.Grow(b.commands, lines), slices.Grow(b.problems, lines)
 	for line := range bytes.SplitSeq(body, newline) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
@@ -205,6 +213,7 @@ func (x *exchange) applyBatch(b *batch, d demands) ([]ring.Outcome, error) {
 		if seq == 0 {
 			continue
 		}
+		// Whatever ends the wait, n is how many hold the ticket.
 		n, _ := x.api.node.WaitReplicas(ctx, origin, seq, d.replicas)
 		for i := range outcomes {
 			if outcomes[i].Ticket.Origin == origin {

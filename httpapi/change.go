@@ -117,6 +117,7 @@ func (x *exchange) apply(c *ring.Command, d demands) (o ring.Outcome, replicated
 		if o, err = x.applyOne(c); err != nil || o.Ticket.Seq == 0 {
 			return o, -1, err
 		}
+		// Whatever ends the wait, n is how many hold it, and the ticket is stored.
 		n, _ := x.api.node.WaitReplicas(ctx, o.Ticket.Origin, o.Ticket.Seq, d.replicas)
 		return o, n, nil
 	}

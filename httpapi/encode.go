@@ -73,7 +73,48 @@ func appendTime(dst []byte, t hlc.Timestamp) []byte {
 	case hlc.Never:
 		return append(dst, `"never"`...)
 	}
-	return append(t.Time().AppendFormat(append(dst, '"'), hlc.Layout), '"')
+	return append(appendClock(append(dst, '"'), t), '"')
+}
+
+// appendClock appends t, which is 1 or more, in the form of hlc.Layout. It is
+// what time.AppendFormat does, at a fifth of the cost: batches have three times
+// in every line.
+func appendClock(dst []byte, t hlc.Timestamp) []byte {
+	seconds, nanos := uint64(t)/1e9, uint64(t)%1e9
+	day, second := seconds/86400, seconds%86400
+	year, month, date := civil(day)
+	dst = append(appendPadded(dst, year, 4), '-')
+	dst = append(appendPadded(dst, month, 2), '-')
+	dst = append(appendPadded(dst, date, 2), 'T')
+	dst = append(appendPadded(dst, second/3600, 2), ':')
+	dst = append(appendPadded(dst, second/60%60, 2), ':')
+	dst = append(appendPadded(dst, second%60, 2), '.')
+	return append(appendPadded(dst, nanos, 9), 'Z')
+}
+
+// civil turns days since 1970-01-01 into a date: Howard Hinnant,
+// "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+func civil(day uint64) (year, month, date uint64) {
+	day += 719468 // days since 0000-03-01
+	era, ofEra := day/146097, day%146097
+	yearOfEra := (ofEra - ofEra/1460 + ofEra/36524 - ofEra/146096) / 365
+	ofYear := ofEra - (365*yearOfEra + yearOfEra/4 - yearOfEra/100)
+	shifted := (5*ofYear + 2) / 153 // 0 is March
+	date = ofYear - (153*shifted+2)/5 + 1
+	year = yearOfEra + era*400
+	if shifted < 10 {
+		return year, shifted + 3, date
+	}
+	return year + 1, shifted - 9, date
+}
+
+func appendPadded(dst []byte, n uint64, width int) []byte {
+	var digits [9]byte
+	for i := width - 1; i >= 0; i-- {
+		digits[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return append(dst, digits[:width]...)
 }
 
 // appendReading opens an object and appends what every answer about a name
@@ -182,8 +223,9 @@ type verdict struct {
 
 // verdict asks the node. Its text is kept while the verdict stays the same,
 // which is longer than it takes to answer many requests.
-func (a *API) verdict() *verdict {
-	now := a.node.Verdict()
+func (a *API) verdict() *verdict { return a.written(a.node.Verdict()) }
+
+func (a *API) written(now ring.Verdict) *verdict {
 	if v := a.last.Load(); v != nil && v.Verdict == now {
 		return v
 	}

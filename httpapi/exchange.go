@@ -35,8 +35,9 @@ type exchange struct {
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// keptBytes is the largest buffer that waits for its next use.
-const keptBytes = 64 << 10
+// keptBytes is the largest buffer that waits for its next use, and how much of
+// a body its Content-Length alone makes room for.
+const keptBytes = 1 << 20
 
 func (x *exchange) release() {
 	in, out := x.in[:0], x.out[:0]
@@ -159,6 +160,7 @@ func (x *exchange) fail(err error) {
 	if p.Code == TooLarge || p.Code == RequestTimeout {
 		h.Set("Connection", "close")
 	}
+	h.Del("Content-Disposition")
 	h["Content-Type"] = problemType
 	x.WriteHeader(p.Code.status())
 	x.out = p.appendMembers(append(x.out[:0], '{'))
@@ -185,6 +187,11 @@ func (x *exchange) send(status int, mediaType []string) error {
 // judged puts the verdict into the headers.
 func (x *exchange) judged() *verdict {
 	v := x.api.verdict()
+	x.mirror(v)
+	return v
+}
+
+func (x *exchange) mirror(v *verdict) {
 	h := x.Header()
 	h["Coherent"] = falseValue
 	if v.Coherent {
@@ -193,7 +200,6 @@ func (x *exchange) judged() *verdict {
 	if v.header != nil {
 		h["Final-Through"] = v.header
 	}
-	return v
 }
 
 // body reads the request body, at most limit bytes of it, into x.in.
@@ -208,7 +214,7 @@ func (x *exchange) body(limit int, mediaTypes ...string) ([]byte, error) {
 	}
 	x.in = x.in[:0]
 	if n := int(x.r.ContentLength); n > cap(x.in) {
-		x.in = make([]byte, 0, min(n+1, 64<<10))
+		x.in = make([]byte, 0, min(n+1, keptBytes))
 	}
 	for {
 		if len(x.in) == cap(x.in) {

@@ -69,8 +69,8 @@ func (a *API) getCoherence(x *exchange) error {
 			return err
 		}
 	}
-	x.judged()
 	status := a.node.Status()
+	x.mirror(a.written(ring.Verdict{Coherent: status.Coherent, FinalThrough: status.FinalThrough}))
 	required, err := x.coherence()
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ func crowded(b testing.TB, dir, durability string, names []string) *Node {
 		}
 		applyAll(b, n, cmds)
 	}
-	if err := n.settle(b.Context()); err != nil {
+	if err := n.checkpoint(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	return n
@@ -205,6 +205,7 @@ func BenchmarkNone(b *testing.B) {
 				if n == nil {
 					n = crowded(b, dir+"/data", "none", names)
 				}
+				runtime.GC()
 				b.ReportAllocs()
 				b.ResetTimer()
 				hammer(b, n, names, 8, batch, b.N)

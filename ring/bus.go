@@ -87,11 +87,12 @@ func (h handler) Asked(topic string) {
 // done. What it wants published is durable: see replica.Effects.
 func (n *Node) unlockAndSend() {
 	e := n.replica.Effects()
-	changed := n.changed
-	n.changed = make(chan struct{})
+	if n.looking.Load() > 0 {
+		close(n.changed)
+		n.changed = make(chan struct{})
+	}
 	bus := n.bus
 	n.mu.Unlock()
-	close(changed)
 	if bus == nil {
 		return
 	}

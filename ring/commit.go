@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"bluerings/hlc"
 	"bluerings/ring/boltstore"
 	"bluerings/ring/replica"
 	"bluerings/tickets"
@@ -21,7 +22,7 @@ func (n *Node) Apply(ctx context.Context, cmds []Command) ([]Outcome, error) {
 		return nil, err
 	}
 	outcomes := make([]Outcome, len(cmds))
-	w, err := n.submit(cmds, outcomes)
+	w, err := n.submit(call{cmds, outcomes})
 	if err != nil {
 		return nil, err
 	}
@@ -29,28 +30,38 @@ func (n *Node) Apply(ctx context.Context, cmds []Command) ([]Outcome, error) {
 		signal(n.kick)
 		<-w.done
 	}
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	for i := range outcomes {
-		o := &outcomes[i]
-		if w != nil && w.err != nil && o.Err == nil {
-			o.Err = w.err
-		}
-		if o.Err == nil {
-			o.Reading, _ = n.reading(tickets.Key{Family: cmds[i].Op.Family(), Name: cmds[i].Name})
-		}
-	}
 	return outcomes, nil
 }
 
+// call is what one caller of Apply asked, and is told.
+type call struct {
+	cmds     []Command
+	outcomes []Outcome
+}
+
+// complete fills in the readings, or the error of the commit. The lock must
+// be held.
+func (n *Node) complete(c call, now hlc.Timestamp, err error) {
+	for i := range c.outcomes {
+		o := &c.outcomes[i]
+		switch {
+		case o.Err != nil:
+		case err != nil:
+			o.Err = err
+		default:
+			o.Reading, _ = n.reading(tickets.Key{Family: c.cmds[i].Op.Family(), Name: c.cmds[i].Name}, now)
+		}
+	}
+}
+
 // submit mints under the lock and finds the batch to wait for, if any.
-func (n *Node) submit(cmds []Command, outcomes []Outcome) (*waiter, error) {
+func (n *Node) submit(c call) (*waiter, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closing.Load() {
 		return nil, ErrClosed
 	}
-	if n.waiting+len(cmds) > n.cfg.MaxWaiting {
+	if n.waiting+len(c.cmds) > n.cfg.MaxWaiting {
 		return nil, ErrBusy
 	}
 	if n.full && n.cfg.Durability.Interval > 0 {
@@ -58,34 +69,43 @@ func (n *Node) submit(cmds []Command, outcomes []Outcome) (*waiter, error) {
 	}
 	now := n.now()
 	coherent := n.replica.Coherent(now)
-	last, minted := uint64(0), false
-	for i := range cmds {
-		c := &cmds[i]
-		if c.RequireCoherence && !coherent {
-			outcomes[i].Err = ErrNotCoherent
+	last, before := uint64(0), n.waiting
+	for i := range c.cmds {
+		cmd, o := &c.cmds[i], &c.outcomes[i]
+		if cmd.RequireCoherence && !coherent {
+			o.Err = ErrNotCoherent
 			continue
 		}
 		r := n.replica.Submit(now, &replica.Command{
-			Op: c.Op, Name: c.Name, Amount: c.Amount, Text: c.Text, Expire: c.Expire, ID: c.ID, Ref: c.Ref,
+			Op: cmd.Op, Name: cmd.Name, Amount: cmd.Amount, Text: cmd.Text, Expire: cmd.Expire, ID: cmd.ID, Ref: cmd.Ref,
 		})
-		outcomes[i] = Outcome{Err: publicError(r.Err), Ticket: r.Ticket, Replayed: r.Replayed, Created: r.Created}
+		if r.Err != nil {
+			o.Err = publicError(r.Err)
+			continue
+		}
+		o.Ticket, o.Replayed, o.Created = r.Ticket, r.Replayed, r.Created
 		last = max(last, r.Batch)
-		if r.Err == nil && !r.Replayed && r.Ticket.Seq > 0 {
-			minted = true
+		if !r.Replayed && r.Ticket.Seq > 0 {
 			n.waiting++
 		}
 	}
-	if n.cfg.Durability.Interval > 0 {
-		if minted {
-			signal(n.kick)
-		}
-		return nil, nil
+	if n.cfg.Durability.Interval == 0 && last > 0 {
+		w := n.waiter(last)
+		w.calls = append(w.calls, c)
+		return w, nil
 	}
-	if last == 0 {
-		return nil, nil
+	n.complete(c, now.Wall, nil)
+	if n.waiting > before {
+		signal(n.kick)
 	}
-	return n.waiter(last), nil
+	if n.waiting >= gather {
+		signal(n.hurry)
+	}
+	return nil, nil
 }
+
+// gather is how many updates wait for the interval to pass, at the most.
+const gather = 1 << 16
 
 func (n *Node) waiter(batch uint64) *waiter {
 	w, ok := n.waiters[batch]
@@ -121,13 +141,12 @@ func (n *Node) commitLoop() {
 		}
 		for n.commit() {
 		}
-		if d := n.cfg.Durability.Interval; d > 0 && !n.urgent.Load() {
+		if d := n.cfg.Durability.Interval; d > 0 {
 			select {
 			case <-n.stop:
 				return
 			case <-time.After(d):
-			}
-			for n.commit() {
+			case <-n.hurry:
 			}
 		}
 	}
@@ -231,9 +250,13 @@ func ownTickets(b *replica.Batch, r *replica.Replica) int {
 // release tells everybody who waits for batches through number. The lock must
 // be held.
 func (n *Node) release(number uint64, err error) {
+	now := n.Now()
 	for b, w := range n.waiters {
 		if b <= number {
 			w.err = err
+			for _, c := range w.calls {
+				n.complete(c, now, err)
+			}
 			close(w.done)
 			delete(n.waiters, b)
 		}
@@ -251,8 +274,6 @@ func (n *Node) fail(err error) {
 
 // settle waits until everything that was accepted is durable.
 func (n *Node) settle(ctx context.Context) error {
-	n.urgent.Store(true)
-	defer n.urgent.Store(false)
 	n.mu.Lock()
 	number := n.replica.Unstored()
 	if number == 0 {
@@ -262,6 +283,7 @@ func (n *Node) settle(ctx context.Context) error {
 	w := n.waiter(number)
 	n.mu.Unlock()
 	signal(n.kick)
+	signal(n.hurry)
 	select {
 	case <-w.done:
 		return w.err

@@ -41,10 +41,11 @@ type Node struct {
 	// caughtUp is set for good once the node had what others had.
 	caughtUp bool
 	changed  chan struct{} // closed and replaced when what waits may look again
+	looking  atomic.Int32  // how many wait on changed
 
 	kick      chan struct{} // something to commit
 	wake      chan struct{} // the next tick may be due earlier
-	urgent    atomic.Bool   // commit without waiting for the interval
+	hurry     chan struct{} // commit without waiting for the interval
 	stretches chan replica.Stretch
 	fatal     chan error
 	stop      chan struct{}
@@ -58,8 +59,9 @@ type Node struct {
 
 // waiter is where the callers of one batch wait.
 type waiter struct {
-	done chan struct{}
-	err  error
+	done  chan struct{}
+	err   error
+	calls []call
 }
 
 // Open opens or makes the data directory and starts the node.
@@ -82,7 +84,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, kind: kind, log: cfg.Logger.With("scope", "ring"), store: store, start: time.Now(),
 		waiters: make(map[uint64]*waiter), changed: make(chan struct{}),
-		kick: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		kick: make(chan struct{}, 1), hurry: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		stretches: make(chan replica.Stretch, 1024), fatal: make(chan error, 1), stop: make(chan struct{}),
 	}
 	if err := n.load(self.Updates(), self.Forwards()); err != nil {

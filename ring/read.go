@@ -13,13 +13,13 @@ import (
 func (n *Node) Read(key tickets.Key) (Reading, bool) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	return n.reading(key)
+	return n.reading(key, n.Now())
 }
 
 // reading reads under the lock.
-func (n *Node) reading(key tickets.Key) (Reading, bool) {
+func (n *Node) reading(key tickets.Key, now hlc.Timestamp) (Reading, bool) {
 	slot, ok := n.table.Lookup(key)
-	if !ok || !n.table.Alive(slot, n.Now()) {
+	if !ok || !n.table.Alive(slot, now) {
 		return Reading{}, false
 	}
 	return n.readSlot(slot, key), true
@@ -188,6 +188,8 @@ func (n *Node) Links() []LinkState {
 // wait waits until test, called under the lock, is true. It looks again
 // whenever something changed, and at every tick.
 func (n *Node) wait(ctx context.Context, test func() bool) error {
+	n.looking.Add(1)
+	defer n.looking.Add(-1)
 	for {
 		n.mu.RLock()
 		ok, changed := test(), n.changed

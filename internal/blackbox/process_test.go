@@ -206,13 +206,17 @@ type ticket struct {
 	Conflict   bool
 }
 
-// ledger reads all tickets of a counter.
+// ledger reads all tickets of a counter; one that is not known has none.
 func (p *process) ledger(name string) ([]ticket, error) {
 	a, err := p.call("GET", "/v1/counters/"+name+"/tickets", "", "Accept: application/x-ndjson")
 	if err != nil {
 		return nil, err
 	}
-	if a.status != 200 {
+	switch a.status {
+	case 200:
+	case 404:
+		return nil, nil
+	default:
 		return nil, fmt.Errorf("ledger of %s: status %d: %s", name, a.status, a.body)
 	}
 	var all []ticket

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -34,7 +35,14 @@ func Check(dir string) error {
 	if err == nil && rewound {
 		err = errRewound()
 	}
-	return errors.Join(err, checkIndexAt(dir))
+	if errors.Is(err, ErrBusy) {
+		return err
+	}
+	indexErr := checkIndexAt(dir)
+	if err != nil && indexErr != nil {
+		return fmt.Errorf("%w; %w", err, indexErr)
+	}
+	return cmp.Or(err, indexErr)
 }
 
 const (

@@ -163,7 +163,7 @@ func (d *database) update(do func(tx *bbolt.Tx) error) error {
 	if d.refused != nil {
 		return d.refused
 	}
-	if d.db != nil && d.db.IsReadOnly() {
+	if d.db.IsReadOnly() {
 		return ErrReadOnly
 	}
 	var id uint64
@@ -201,6 +201,19 @@ func (d *database) update(do func(tx *bbolt.Tx) error) error {
 func (d *database) uncommitted(id uint64) bool {
 	metas, _, err := readMetas(d.file)
 	return err == nil && metas[0].valid && metas[1].valid && metas[0].txid < id && metas[1].txid < id
+}
+
+// refusal tells why nothing can be written, if so.
+func (d *database) refusal() error {
+	d.write.Lock()
+	defer d.write.Unlock()
+	switch {
+	case d.closed.Load():
+		return ErrClosed
+	case d.db.IsReadOnly():
+		return ErrReadOnly
+	}
+	return d.refused
 }
 
 // refuse ends all writing; the first reason stays.

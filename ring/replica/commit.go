@@ -22,8 +22,7 @@ func (r *Replica) NextBatch(now Now) *Batch {
 	out := &Batch{Number: b.number, Origins: b.origins}
 	overlay := make(map[tickets.Key]uint64)
 	links := b.links
-	for from := 0; from < len(b.own); from += maxBlockTickets {
-		part := b.own[from:min(from+maxBlockTickets, len(b.own))]
+	for _, part := range b.own.parts {
 		run := &tickets.Run{Origin: part[0].Origin, First: part[0].Seq, Last: part[len(part)-1].Seq, Tickets: part}
 		block := Block{Origin: r.byName[run.Origin], First: run.First, Last: run.Last, Run: r.enc.AppendRun(nil, run)}
 		if r.cfg.Async {
@@ -96,7 +95,7 @@ func (r *Replica) Persisted(now Now, number uint64) error {
 	}
 	r.flying = nil
 	r.promised = b.promise
-	if len(b.own) > 0 {
+	if b.own.count > 0 {
 		if err := r.ownPersisted(b); err != nil {
 			return err
 		}
@@ -118,12 +117,14 @@ func (r *Replica) Persisted(now Now, number uint64) error {
 }
 
 func (r *Replica) ownPersisted(b *batch) error {
-	i := r.byName[b.own[0].Origin]
+	i := r.byName[b.own.at(0).Origin]
 	l := &r.logs[i]
-	for k := range b.own {
-		if !r.cfg.Async {
-			if err := r.apply(i, &b.own[k]); err != nil {
-				return err
+	if !r.cfg.Async {
+		for _, part := range b.own.parts {
+			for k := range part {
+				if err := r.apply(i, &part[k]); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -133,8 +134,9 @@ func (r *Replica) ownPersisted(b *batch) error {
 			r.effects.Publish = append(r.effects.Publish, Publication{TopicTickets, r.Frame(o.Run, false), int(o.Last - o.First + 1)})
 		}
 	}
-	l.held = b.own[len(b.own)-1].Seq
+	l.held = b.own.last().Seq
 	l.published = l.held
+	r.recycle(&b.own)
 	return nil
 }
 
@@ -151,6 +153,7 @@ func (r *Replica) Refused(number uint64) error {
 	for i := range r.logs {
 		l := &r.logs[i]
 		l.taken = l.held
+		l.last = 0 // what was refused may come again
 	}
 	origins := append(r.flying.origins, r.batch.origins...)
 	r.flying, r.batch = nil, batch{origins: origins}

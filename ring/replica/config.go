@@ -53,11 +53,15 @@ type Stored struct {
 
 // The limits of what a replica holds on behalf of others.
 const (
-	maxBlockTickets   = 1024     // tickets a block of our own log
-	maxStashedBytes   = 16 << 20 // runs kept that arrived ahead of a gap
-	maxUnstoredBytes  = 64 << 20 // runs taken in and not yet durable
-	askTickets        = 4096     // tickets asked for at once
-	maxAsksPerOrigin  = 4        // requests under way for one log
-	maxForwardTickets = 16384    // a longer stretch is left for neighbours to pull
+	maxBlockTickets   = 1024      // tickets a block of our own log
+	maxSpareParts     = 128       // blocks of tickets kept for reuse
+	maxStashedBytes   = 64 << 20  // of memory, in runs kept that arrived ahead of a gap
+	maxUnstoredBytes  = 256 << 20 // of memory, in runs taken in and not yet durable
+	askTickets        = 4096      // tickets asked for at once
+	maxAsksPerOrigin  = 4         // requests under way for one log
+	maxAsksPerLink    = 128       // requests under way to one upstream, which ignores too many
+	maxLogBytes       = 256 << 10 // what the logs of members take in a ping, and as much those of others
+	maxReportsPerPing = 4096      // more take turns
+	maxForwardTickets = 16384     // a longer stretch is left for neighbours to pull
 	promiseAhead      = time.Second
 )

@@ -42,7 +42,7 @@ func (r *Replica) answerReports() {
 
 func (r *Replica) emptyStash(l *log) {
 	for _, s := range l.stash {
-		r.stashedBytes -= len(s.encoded)
+		r.stashedBytes -= footprint(s.run, s.encoded)
 	}
 	l.stash = nil
 }
@@ -113,33 +113,38 @@ func (r *Replica) reportsToSend() []Report {
 		}
 		return 1
 	})
+	if len(out) > maxReportsPerPing { // in turn
+		start := int(r.number * maxReportsPerPing % uint64(len(out)))
+		out = slices.Concat(out[start:], out[:start])[:maxReportsPerPing]
+	}
 	return out
 }
 
 // polled tells whether every other member has reported on one of our logs to
 // this run of ours, and the most that anybody has and was promised.
-func (r *Replica) polled(o tickets.Origin) (held uint64, closed hlc.Timestamp, all bool) {
+func (r *Replica) polled(o tickets.Origin) (least, held uint64, closed hlc.Timestamp, all bool) {
+	least = math.MaxUint64
 	for _, host := range r.cfg.Members {
 		if host == r.cfg.Host {
 			continue
 		}
 		rep, ok := r.reports[reportKey{o, host}]
 		if !ok || rep.Boot != r.cfg.Boot {
-			return 0, 0, false
+			return 0, 0, 0, false
 		}
-		held, closed = max(held, rep.Held), max(closed, rep.Closed)
+		least, held, closed = min(least, rep.Held), max(held, rep.Held), max(closed, rep.Closed)
 	}
-	return held, closed, true
+	return least, held, closed, true
 }
 
 // mayContinue tells whether a log that we minted in before can be gone on
-// with: nobody has more of it than we do.
+// with: nobody has more of it than we do, or was told that there is more.
 func (r *Replica) mayContinue(l *log) bool {
 	if len(r.cfg.Members) == 1 {
 		return true
 	}
-	held, closed, all := r.polled(l.origin)
-	if !all || held > l.held || len(l.stash) > 0 || l.taken != l.held {
+	_, held, closed, all := r.polled(l.origin)
+	if !all || max(held, l.best().Head, l.want.target) > l.held || len(l.stash) > 0 || l.taken != l.held || closed == hlc.Never {
 		return false
 	}
 	r.clock.Floor(closed)
@@ -160,7 +165,9 @@ func (r *Replica) settle(now Now) {
 		if l.origin.Host != r.cfg.Host || i == r.own || l.kept.Closed == hlc.Never {
 			continue
 		}
-		if held, _, all := r.polled(l.origin); all && held <= l.held && l.taken == l.held {
+		// A seal that only some could honour would be lost with their disks, so
+		// it waits until everybody holds the whole log.
+		if least, held, _, all := r.polled(l.origin); all && held <= l.held && least >= l.held && l.taken == l.held {
 			l.kept, l.offered = Promise{hlc.Never, l.held}, nil
 			l.want.target = min(l.want.target, l.held)
 			r.metaDue = true
@@ -183,7 +190,7 @@ func (r *Replica) allPolled() bool {
 		if l.origin.Host != r.cfg.Host || l.kept.Closed == hlc.Never {
 			continue
 		}
-		if _, _, all := r.polled(l.origin); !all {
+		if _, _, _, all := r.polled(l.origin); !all {
 			return false
 		}
 	}

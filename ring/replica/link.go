@@ -150,7 +150,7 @@ func (r *Replica) take(now Now, run *tickets.Run, encoded []byte) error {
 	for len(l.stash) > 0 && l.stash[0].run.First <= l.taken+1 {
 		s := l.stash[0]
 		l.stash = l.stash[1:]
-		r.stashedBytes -= len(s.encoded)
+		r.stashedBytes -= footprint(s.run, s.encoded)
 		if s.run.Last > l.taken {
 			if err := r.extend(now, i, s.run, s.encoded); err != nil {
 				return err
@@ -182,8 +182,14 @@ func (r *Replica) extend(now Now, i tickets.OriginIndex, run *tickets.Run, encod
 	}
 	l.taken = run.Last
 	r.batch.runs = append(r.batch.runs, takenRun{i, run, encoded})
-	r.batch.bytes += len(encoded)
+	r.batch.bytes += footprint(run, encoded)
 	return nil
+}
+
+// footprint is about what a run takes in memory, which can be twenty times
+// what it took on the wire.
+func footprint(run *tickets.Run, encoded []byte) int {
+	return 2*len(encoded) + 192*len(run.Tickets) + 256
 }
 
 // broken finds the ticket that is dated before the end of its log, or beyond
@@ -204,7 +210,7 @@ func (r *Replica) broken(l *log, run []tickets.Ticket) *tickets.Ticket {
 }
 
 func (r *Replica) keepAside(l *log, run *tickets.Run, encoded []byte) {
-	if r.stashedBytes+len(encoded) > maxStashedBytes {
+	if r.stashedBytes+footprint(run, encoded) > maxStashedBytes {
 		r.counts.Dropped["ahead_of_gap"]++
 		return
 	}
@@ -218,7 +224,7 @@ func (r *Replica) keepAside(l *log, run *tickets.Run, encoded []byte) {
 	l.stash = append(l.stash, stashed{})
 	copy(l.stash[at+1:], l.stash[at:])
 	l.stash[at] = stashed{run, encoded}
-	r.stashedBytes += len(encoded)
+	r.stashedBytes += footprint(run, encoded)
 }
 
 // Asked says that a downstream asks for a range. Requests that make no sense

@@ -92,10 +92,10 @@ func (r *Replica) promise(now Now) {
 	l := &r.logs[r.own]
 	var closed hlc.Timestamp
 	switch {
-	case r.flying != nil && len(r.flying.own) > 0:
-		closed = r.flying.own[0].At - 1
-	case len(r.batch.own) > 0:
-		closed = r.batch.own[0].At - 1
+	case r.flying != nil && r.flying.own.count > 0:
+		closed = r.flying.own.at(0).At - 1
+	case r.batch.own.count > 0:
+		closed = r.batch.own.at(0).At - 1
 	default:
 		closed = max(now.Wall, r.clock.Last())
 		if closed > r.promised {
@@ -131,7 +131,7 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 	}
 	sender.offset = time.Duration(p.Wall - now.Wall)
 	sender.skewed = sender.offset > r.cfg.MaxSkew || sender.offset < -r.cfg.MaxSkew
-	lk.pinged = true
+	lk.pinged = lk.pinged || p.Host == lk.host
 	// How long this message can have been on its way: the time since we sent
 	// the ping that it echoes, less what that ping surely spent in relays.
 	delay, dated := r.echo(now, p)
@@ -145,6 +145,7 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 	for i := range p.Logs {
 		r.heardLog(now, lk, &p.Logs[i])
 	}
+	r.retarget()
 	for i := range p.Reports {
 		r.heardReport(now, &p.Reports[i])
 	}
@@ -174,9 +175,7 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 		return
 	}
 	if row.Host == r.cfg.Host {
-		if row.Boot > r.cfg.Boot && row.Age < r.cfg.PeerTimeout {
-			r.duplicate = "another process with this name started later"
-		}
+		r.heardOfUs(now, row)
 		return
 	}
 	newer := row.Boot > m.boot || row.Boot == m.boot && row.Number > m.number
@@ -197,6 +196,21 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 	}
 }
 
+// heardOfUs takes in what is told of our host by a boot later than ours.
+func (r *Replica) heardOfUs(now Now, row *PingRow) {
+	switch {
+	case row.Boot <= r.cfg.Boot || row.Boot == math.MaxUint64:
+	case row.Age >= r.cfg.PeerTimeout:
+		// An earlier process, when our clock was ahead. Nobody listens to us
+		// until we count as later.
+		r.cfg.Boot = row.Boot + 1
+		r.members[r.cfg.Host].boot = r.cfg.Boot
+		r.pingDue = min(r.pingDue, now.Mono)
+	case now.Mono-r.started > r.cfg.PeerTimeout:
+		r.duplicate = "another process with this name started later"
+	}
+}
+
 func (r *Replica) heardLog(now Now, lk *link, pl *PingLog) {
 	i, ok := r.learnOrigin(pl.Origin)
 	if !ok {
@@ -207,6 +221,9 @@ func (r *Replica) heardLog(now Now, lk *link, pl *PingLog) {
 	}
 	lk.vector[i] = pl.Held
 	l := &r.logs[i]
+	if int(i) == r.own && pl.Held > l.held {
+		r.duplicate = "somebody has more of our log than we do"
+	}
 	if pl.Closed > l.best().Closed && int(i) != r.own {
 		if n := len(l.offered); n > 1 {
 			l.offered = l.offered[:n-1]
@@ -227,11 +244,14 @@ func (r *Replica) heardLog(now Now, lk *link, pl *PingLog) {
 // meetPromises lets the promises count whose tickets are all here.
 func (r *Replica) meetPromises(i tickets.OriginIndex) {
 	l := &r.logs[i]
-	for len(l.offered) > 0 && l.offered[0].Head <= l.held {
-		if l.offered[0].Closed > l.kept.Closed {
-			l.kept = l.offered[0]
+	for k := len(l.offered) - 1; k >= 0; k-- {
+		if o := l.offered[k]; o.Head <= l.held {
+			if o.Closed > l.kept.Closed {
+				l.kept = o
+			}
+			l.offered = l.offered[k+1:]
+			break
 		}
-		l.offered = l.offered[1:]
 	}
 	if len(l.offered) == 0 {
 		l.offered = nil

@@ -43,7 +43,7 @@ var (
 type batch struct {
 	number  uint64
 	origins []NewOrigin
-	own     []tickets.Ticket
+	own     ownTickets
 	links   []byte  // Async: made at minting
 	blocks  []Block // own, as persisted
 	runs    []takenRun
@@ -60,7 +60,50 @@ type takenRun struct {
 	encoded []byte
 }
 
-func (b *batch) empty() bool { return len(b.origins) == 0 && len(b.own) == 0 && len(b.runs) == 0 }
+func (b *batch) empty() bool { return len(b.origins) == 0 && b.own.count == 0 && len(b.runs) == 0 }
+
+// ownTickets are the tickets minted for a batch, in the parts that become
+// blocks. A part never grows, so nothing is copied, and is used again.
+type ownTickets struct {
+	parts [][]tickets.Ticket // each of maxBlockTickets, but the last
+	count int
+}
+
+// add makes room for one more ticket.
+func (o *ownTickets) add(r *Replica) *tickets.Ticket {
+	if o.count%maxBlockTickets == 0 {
+		o.parts = append(o.parts, r.sparePart())
+	}
+	o.count++
+	part := &o.parts[len(o.parts)-1]
+	*part = (*part)[:len(*part)+1]
+	return &(*part)[len(*part)-1]
+}
+
+func (o *ownTickets) at(k int) *tickets.Ticket {
+	return &o.parts[k/maxBlockTickets][k%maxBlockTickets]
+}
+
+func (o *ownTickets) last() *tickets.Ticket { return o.at(o.count - 1) }
+
+func (r *Replica) sparePart() []tickets.Ticket {
+	n := len(r.spare)
+	if n == 0 {
+		return make([]tickets.Ticket, 0, maxBlockTickets)
+	}
+	part := r.spare[n-1]
+	r.spare = r.spare[:n-1]
+	return part
+}
+
+// recycle keeps some of the parts of a batch that is done with.
+func (r *Replica) recycle(o *ownTickets) {
+	for _, part := range o.parts[:min(len(o.parts), maxSpareParts-len(r.spare))] {
+		clear(part) // what its strings point at is free to go
+		r.spare = append(r.spare, part[:0])
+	}
+	*o = ownTickets{}
+}
 
 // Submit mints a ticket for a command, or says why not. The ticket goes into
 // the next batch.
@@ -95,16 +138,17 @@ func (r *Replica) Submit(now Now, c *Command) Receipt {
 	}
 	l := &r.logs[r.own]
 	l.taken++
-	t := tickets.Ticket{
+	t := r.batch.own.add(r)
+	*t = tickets.Ticket{
 		Origin: l.origin, Seq: l.taken, At: r.clock.Next(now.Wall), Op: c.Op, Name: c.Name,
 		Amount: c.Amount, Text: c.Text, Expire: c.Expire, ID: c.ID, Ref: c.Ref,
 	}
 	l.last = t.At
-	r.keep(&t, key, claim)
-	return Receipt{Ticket: t, Batch: r.numbers + 1, Created: !alive}
+	r.keep(t, key, claim)
+	return Receipt{Ticket: *t, Batch: r.numbers + 1, Created: !alive}
 }
 
-// keep puts an own ticket into the batch.
+// keep notes what the ticket added last to the batch does.
 func (r *Replica) keep(t *tickets.Ticket, key tickets.Key, claim [16]byte) {
 	b := &r.batch
 	if r.cfg.Async {
@@ -115,7 +159,7 @@ func (r *Replica) keep(t *tickets.Ticket, key tickets.Key, claim [16]byte) {
 			if b.ids == nil {
 				b.ids = make(map[[16]byte]int)
 			}
-			b.ids[claim] = len(b.own)
+			b.ids[claim] = b.own.count - 1
 		}
 		if t.Expire != 0 {
 			if b.expires == nil {
@@ -124,7 +168,6 @@ func (r *Replica) keep(t *tickets.Ticket, key tickets.Key, claim [16]byte) {
 			b.expires[key] = max(b.expires[key], t.Expire)
 		}
 	}
-	b.own = append(b.own, *t)
 	b.bytes += len(t.Name) + len(t.Text) + len(t.ID) + len(t.Ref) + 16
 }
 
@@ -196,11 +239,11 @@ func (r *Replica) replay(now Now, key tickets.Key, claim [16]byte, c *Command) (
 
 func (r *Replica) original(now Now, key tickets.Key, claim [16]byte, id string) (tickets.Ticket, uint64, bool, error) {
 	if i, ok := r.batch.ids[claim]; ok {
-		return r.batch.own[i], r.numbers + 1, true, nil
+		return *r.batch.own.at(i), r.numbers + 1, true, nil
 	}
 	if r.flying != nil {
 		if i, ok := r.flying.ids[claim]; ok {
-			return r.flying.own[i], r.flying.number, true, nil
+			return *r.flying.own.at(i), r.flying.number, true, nil
 		}
 	}
 	// Ids are unique within one life of a name.
@@ -229,12 +272,12 @@ func (r *Replica) Pending(ref tickets.Ref) (t tickets.Ticket, link uint64, ok bo
 		return t, 0, false
 	}
 	for _, b := range [...]*batch{r.flying, &r.batch} {
-		if b == nil || len(b.own) == 0 || ref.Seq < b.own[0].Seq || ref.Seq > b.own[len(b.own)-1].Seq {
+		if b == nil || b.own.count == 0 || ref.Seq < b.own.at(0).Seq || ref.Seq > b.own.last().Seq {
 			continue
 		}
-		k := int(ref.Seq - b.own[0].Seq)
+		k := int(ref.Seq - b.own.at(0).Seq)
 		link, _ = binary.Uvarint(b.links[skipVarints(b.links, k):])
-		return b.own[k], link, true
+		return *b.own.at(k), link, true
 	}
 	return t, 0, false
 }

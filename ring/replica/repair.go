@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"bluerings/hlc"
@@ -24,6 +25,29 @@ func (r *Replica) notice(now Now, l *log, seq uint64) {
 	w.target = max(w.target, seq)
 }
 
+// retarget forgets what nobody speaks of any more, so that a mistaken claim
+// is not chased for ever.
+func (r *Replica) retarget() {
+	for i := range r.logs {
+		l := &r.logs[i]
+		w := &l.want
+		if w.target <= l.taken {
+			continue
+		}
+		said := max(l.taken, l.best().Head)
+		if n := len(l.stash); n > 0 {
+			said = max(said, l.stash[n-1].run.Last)
+		}
+		for _, lk := range r.links {
+			if i < len(lk.vector) {
+				said = max(said, lk.vector[i])
+			}
+		}
+		w.target = min(w.target, said)
+		w.goal = min(w.goal, w.target)
+	}
+}
+
 // progress notes that a log got longer: what still lacks may be on its way,
 // so repair waits anew, but no longer than five delays in all.
 func (r *Replica) progress(now Now, i tickets.OriginIndex) {
@@ -37,17 +61,20 @@ func (r *Replica) progress(now Now, i tickets.OriginIndex) {
 	} else if !w.active {
 		w.due = min(now.Mono+r.cfg.FloodDelay, w.since+5*r.cfg.FloodDelay)
 	}
+	var met []Request
 	for topic, a := range r.asks {
 		if a.index == i {
 			if a.to <= l.taken {
 				delete(r.asks, topic)
 				w.failed = 0
-				r.effects.Unask = append(r.effects.Unask, Request{a.upstream, topic})
+				met = append(met, Request{a.upstream, topic})
 			} else {
 				a.deadline = now.Mono + askTimeout
 			}
 		}
 	}
+	slices.SortFunc(met, func(a, b Request) int { return strings.Compare(a.Topic, b.Topic) })
+	r.effects.Unask = append(r.effects.Unask, met...)
 	if w.active {
 		r.repair(now, i)
 	}
@@ -70,8 +97,8 @@ func (r *Replica) repair(now Now, i tickets.OriginIndex) {
 	if len(l.stash) > 0 && underway == 0 {
 		// Only the gap before what is kept aside.
 		to := min(w.target, l.stash[0].run.First-1)
-		if up := r.source(now, i, to); up != nil {
-			r.ask(now, i, next, min(to, next+askTickets-1), up.host)
+		if up := r.source(now, i, next); up != nil {
+			r.ask(now, i, next, min(to, up.vector[i], next+askTickets-1), up.host)
 			w.active = true
 		}
 		return
@@ -88,9 +115,19 @@ func (r *Replica) repair(now Now, i tickets.OriginIndex) {
 	}
 }
 
+func (r *Replica) asksOf(upstream string) int {
+	n := 0
+	for _, a := range r.asks {
+		if a.upstream == upstream {
+			n++
+		}
+	}
+	return n
+}
+
 func (r *Replica) ask(now Now, i tickets.OriginIndex, from, to uint64, upstream string) {
 	topic := requestTopic(r.logs[i].origin, from, to)
-	if _, ok := r.asks[topic]; ok || from > to {
+	if _, ok := r.asks[topic]; ok || from > to || r.asksOf(upstream) >= maxAsksPerLink {
 		return
 	}
 	r.counts.Asked++

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -86,12 +87,14 @@ type Replica struct {
 
 	batch   batch // accumulating
 	flying  *batch
+	spare   [][]tickets.Ticket // parts of ownTickets that wait for their next use
 	numbers uint64
 
 	members map[string]*member
 	reports map[reportKey]Report
 	links   map[string]*link
 	asks    map[string]*ask
+	started time.Duration
 	sent    [4096]time.Duration // when ping number n was sent, at n modulo
 	number  uint64
 	pingDue time.Duration
@@ -105,6 +108,7 @@ type Replica struct {
 	coherentUntil   time.Duration
 	duplicate       string // why we believe that another node has our name
 	stashedBytes    int
+	logBytes        [2]int // about what logs take in a ping: of members, of others
 	counts          Counts
 }
 
@@ -143,7 +147,7 @@ func New(cfg Config, stored Stored, table *tickets.Table, past tickets.Past, now
 	}
 	me := r.members[cfg.Host]
 	me.boot = cfg.Boot
-	r.since = now.Wall
+	r.since, r.started = now.Wall, now.Mono
 	r.metaDue = true
 	if len(cfg.Members) == 1 {
 		r.decideEpoch()
@@ -156,6 +160,7 @@ func (r *Replica) addLog(o tickets.Origin) tickets.OriginIndex {
 	i := tickets.OriginIndex(len(r.logs))
 	r.logs = append(r.logs, log{origin: o})
 	r.byName[o] = i
+	r.logBytes[r.stranger(o.Host)] += pingLogBytes(o)
 	at, _ := slices.BinarySearchFunc(r.order, o, func(i tickets.OriginIndex, o tickets.Origin) int {
 		return r.logs[i].origin.Compare(o)
 	})
@@ -169,14 +174,29 @@ func (r *Replica) learnOrigin(o tickets.Origin) (tickets.OriginIndex, bool) {
 	if i, ok := r.byName[o]; ok {
 		return i, true
 	}
-	if len(r.logs) >= tickets.MaxOrigins {
+	if len(r.logs) >= tickets.MaxOrigins/2 || r.logBytes[r.stranger(o.Host)]+pingLogBytes(o) > maxLogBytes {
 		r.counts.Dropped["too_many_origins"]++
 		return 0, false
 	}
+	return r.newLog(o), true
+}
+
+// stranger is 1 for a host that is no member, else 0.
+func (r *Replica) stranger(host string) int {
+	if _, member := slices.BinarySearch(r.cfg.Members, host); member {
+		return 0
+	}
+	return 1
+}
+
+// pingLogBytes is about what a log takes in a ping.
+func pingLogBytes(o tickets.Origin) int { return len(o.Host) + 32 }
+
+func (r *Replica) newLog(o tickets.Origin) tickets.OriginIndex {
 	i := r.addLog(o)
 	r.table.AddOrigin(i, o)
 	r.batch.origins = append(r.batch.origins, NewOrigin{i, o})
-	return i, true
+	return i
 }
 
 // decideEpoch settles which log this node mints in: the one it had, when
@@ -197,9 +217,7 @@ func (r *Replica) newEpoch() {
 		epoch++
 		_, taken = r.byName[tickets.Origin{Host: r.cfg.Host, Epoch: epoch}]
 	}
-	if i, ok := r.learnOrigin(tickets.Origin{Host: r.cfg.Host, Epoch: epoch}); ok {
-		r.own = int(i)
-	}
+	r.own = int(r.newLog(tickets.Origin{Host: r.cfg.Host, Epoch: epoch}))
 	r.minted = r.own
 	r.metaDue = true
 }
@@ -250,4 +268,20 @@ func (r *Replica) Kind() value.Kind { return r.cfg.Kind }
 func (r *Replica) Index(o tickets.Origin) (tickets.OriginIndex, bool) {
 	i, ok := r.byName[o]
 	return i, ok
+}
+
+// Dump describes every log, for traces.
+func (r *Replica) Dump() string {
+	s := fmt.Sprintf("own %d final %s complete %s\n", r.own, r.final, r.complete)
+	for _, i := range r.order {
+		l := &r.logs[i]
+		s += fmt.Sprintf("  %s held %d taken %d kept %v offered %v want %+v reports:", l.origin, l.held, l.taken, l.kept, l.offered, l.want)
+		for _, h := range r.cfg.Members {
+			if rep, ok := r.reports[reportKey{l.origin, h}]; ok {
+				s += fmt.Sprintf(" %s:%d@%d", h, rep.Held, rep.Boot)
+			}
+		}
+		s += "\n"
+	}
+	return s
 }

@@ -117,6 +117,12 @@ func (j *judge) storedTicket(n *node, t *tickets.Ticket) {
 		j.sim.check(false, "%s stores ticket %d of %s after %d", n.host, t.Seq, t.Origin, k)
 	default:
 		r := &log[t.Seq-1]
+		if r.lost && r.hash != hash {
+			// Nobody but the lost disk ever had it, so its number is free.
+			j.sim.check(t.At > j.final, "%s mints ticket %d of %s anew, dated before what was final", n.host, t.Seq, t.Origin)
+			j.logs[t.Origin] = append(log[:t.Seq-1], record{ticket: *t, hash: hash})
+			return
+		}
 		j.sim.check(r.hash == hash, "%s: ticket %d of %s has two contents", n.host, t.Seq, t.Origin)
 		if r.lost {
 			j.sim.check(t.At > j.final, "%s: lost ticket %d of %s came back before what was final", n.host, t.Seq, t.Origin)
@@ -242,6 +248,11 @@ func (s *Simulation) settleTime() time.Duration {
 // converged checks the end: everybody has the same, what clients were told is
 // there exactly once, the ring is whole, and everything is final.
 func (s *Simulation) converged() {
+	for _, h := range s.hosts {
+		if n := s.nodes[h]; n.up {
+			s.tracef("%s: %s", h, n.replica.Dump())
+		}
+	}
 	want := s.nodes[s.hosts[0]].replica.Vector().String()
 	for _, h := range s.hosts {
 		n := s.nodes[h]
@@ -264,6 +275,9 @@ func (s *Simulation) exactlyOnce() {
 			continue
 		}
 		log := s.logs[op.ticket.Origin]
+		if uint64(len(log)) < op.ticket.Seq || log[op.ticket.Seq-1].hash != contentHash(&op.ticket) {
+			continue // it was lost with the only disk that had it
+		}
 		r := log[op.ticket.Seq-1]
 		for _, h := range s.hosts {
 			s.check(r.lost || s.nodes[h].holds(op.ticket.Origin) >= op.ticket.Seq,
