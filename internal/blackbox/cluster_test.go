@@ -22,6 +22,7 @@ type cluster struct {
 	file  map[string]string // topology file by host, where it is not the common one
 	nodes map[string]*process
 	seen  ledgers
+	last  time.Time // timestamp of the latest ticket; a node that came back dates ahead of its clock
 }
 
 // exampleFile reads one of the topology files that users start from.
@@ -154,9 +155,23 @@ func (c *cluster) update(tag string, n int, hosts ...string) {
 	}
 	for mine := range minted {
 		for name, entries := range mine {
+			c.dated(entries)
 			if err := c.seen.note(name, entries); err != nil {
 				c.t.Fatal(err)
 			}
+		}
+	}
+}
+
+func (c *cluster) dated(entries []ticket) {
+	c.t.Helper()
+	for _, e := range entries {
+		at, err := time.Parse(time.RFC3339Nano, e.Timestamp)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if at.After(c.last) {
+			c.last = at
 		}
 	}
 }
@@ -191,12 +206,17 @@ type moment struct {
 	shared string
 }
 
-// agree waits until all nodes are final through now, and checks that they say
+// agree waits until all nodes are final through now, and the latest ticket,
+// and checks that they say
 // the same: values, values as of now, digests, ledgers. Want is the value of
 // the counter that all share.
 func (c *cluster) agree(want string) moment {
 	c.t.Helper()
 	m := moment{at: time.Now()}
+	if c.last.After(m.at) {
+		c.t.Logf("the latest ticket is dated %s ahead of the clock", c.last.Sub(m.at).Round(time.Millisecond))
+		m.at = c.last
+	}
 	for host, p := range c.nodes {
 		eventually(c.t, host+" is final", func() error {
 			s, err := p.state()
