@@ -178,7 +178,7 @@ func ended(ts *testscript.TestScript, neg bool, args []string) {
 	if fmt.Sprint(code) != args[1] {
 		ts.Fatalf("%s ended with %d, want %s", args[0], code, args[1])
 	}
-	if len(args) > 2 && !regexp.MustCompile("(?m)"+args[2]).MatchString(c.text()) {
+	if len(args) > 2 && !regexp.MustCompile(args[2]).MatchString(c.text()) {
 		ts.Fatalf("stderr of %s does not match %s", args[0], args[2])
 	}
 }

@@ -394,3 +394,35 @@ func TestLedgerBehindIndex(t *testing.T) {
 		t.Fatalf("covers %v, restored %v, %v", covers, s.Restored(), err)
 	}
 }
+
+// TestFailedCommitEndsWriting: after an error of the disk the outcome is
+// unknown, and nothing more is written.
+func TestFailedCommitEndsWriting(t *testing.T) {
+	dir := t.TempDir()
+	w := fill(t, dir, 18, 20, 10)
+	s := mustOpen(t, dir, options())
+	want := mustDigest(t, s)
+	if err := s.ledger.file.Close(); err != nil { // every write and sync fails from here on
+		t.Fatal(err)
+	}
+	b := w.batch()
+	for range 2 {
+		wantError(t, s.Commit(b), ErrUncertain)
+	}
+	if mustDigest(t, s) != want {
+		t.Fatal("it is told as committed")
+	}
+	_ = s.Close()
+	if s = mustOpen(t, dir, options()); mustDigest(t, s) != want {
+		t.Fatal("it came back different")
+	}
+	// A full disk is a clean error only while no head page names the commit.
+	metas, _, err := readMetas(s.ledger.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := max(metas[0].txid, metas[1].txid)
+	if s.ledger.uncommitted(newest) || !s.ledger.uncommitted(newest+1) {
+		t.Fatal("uncommitted is wrong")
+	}
+}

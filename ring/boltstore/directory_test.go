@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 
+	"go.etcd.io/bbolt"
+
 	"bluerings/ring/replica"
 	"bluerings/value"
 )
@@ -113,6 +115,32 @@ func TestNewer(t *testing.T) {
 	l.Format = FormatVersion + 1
 	write(t, filepath.Join(dir, labelName), string(l.encode()))
 	_, err = Open(dir, options())
+	wantError(t, err, ErrNewer)
+}
+
+func TestNewerLedger(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 1, 5, 5)
+	path := filepath.Join(dir, ledgerName)
+	d, err := openDatabase(path, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketMeta).Put(keyFormat, seal([]byte{0, 0, 0, FormatVersion + 1}, 0, tagMeta, keyFormat))
+	})
+	if err := errors.Join(err, d.close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, skip := range []bool{false, true} {
+		o := options()
+		o.SkipCheck = skip
+		_, err = Open(dir, o)
+		wantError(t, err, ErrNewer)
+	}
+	o := options()
+	o.CheckCommand = childCommand(t, "check "+dir)
+	_, err = Open(dir, o)
 	wantError(t, err, ErrNewer)
 }
 

@@ -13,10 +13,12 @@ import (
 )
 
 // LoadIndex passes every row in the order of slots and tells the log prefixes
-// that they reflect. Without a usable index covers is nil: rows passed before
-// that was found must be forgotten, the index is empty then (unless the store
-// is read-only), and the log is the source. A row's bytes are valid during
-// visit only. The error is that of visit, or one of making the index anew.
+// that they reflect. Without a usable index covers is nil, no row is passed,
+// the index is empty then (unless the store is read-only), and the log is the
+// source: all rows are read and checked before the first is passed. A row's
+// bytes are valid during visit only. The error is that of visit, one of making
+// the index anew, or ErrIndex if it went bad just now: opening the directory
+// again makes it anew.
 func (s *Store) LoadIndex(visit func(replica.Row) error) (covers []uint64, err error) {
 	unfinished := false
 	err = s.indexDo(func(d *database) error {
@@ -28,17 +30,17 @@ func (s *Store) LoadIndex(visit func(replica.Row) error) (covers []uint64, err e
 		if err != nil || covers == nil {
 			return err
 		}
-		return scan(d, bucketRows, decodeRow, visit)
+		return scan(d, bucketRows, decodeRow, func(replica.Row) error { return nil })
 	})
 	switch {
 	case errors.Is(err, ErrIndex) && s.o.ReadOnly:
 		return nil, nil
 	case errors.Is(err, ErrIndex), err == nil && unfinished && !s.o.ReadOnly:
 		return nil, s.ResetIndex()
-	case err != nil:
+	case err != nil || covers == nil:
 		return nil, err
 	}
-	return covers, nil
+	return covers, s.EachRow(visit)
 }
 
 func isEmpty(tx *bbolt.Tx) bool {

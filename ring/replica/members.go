@@ -200,6 +200,7 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 func (r *Replica) heardOfUs(now Now, row *PingRow) {
 	switch {
 	case row.Boot <= r.cfg.Boot || row.Boot == math.MaxUint64:
+	case row.Age >= 999*time.Hour: // not dated
 	case row.Age >= r.cfg.PeerTimeout:
 		// An earlier process, when our clock was ahead. Nobody listens to us
 		// until we count as later.

@@ -94,6 +94,10 @@ func (s *Simulation) publish(from, topic string, payload []byte) {
 			continue
 		}
 		s.Result.Bytes += uint64(len(payload))
+		if s.resting {
+			s.Result.RestBytes += uint64(len(payload))
+			s.check(topic == replica.TopicPing, "%s sends %d bytes of %q though nothing happens", from, len(payload), topic)
+		}
 		if s.rng.Float64() < s.faults.Loss {
 			continue
 		}

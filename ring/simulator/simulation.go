@@ -52,6 +52,7 @@ type Result struct {
 	Events, Acked, Crashes, Cuts, Pauses, Lost int
 	FinalReports, Pings                        int
 	Bytes                                      uint64
+	RestBytes                                  uint64 // received by all nodes in restTime
 	Failure                                    error
 }
 
@@ -92,7 +93,16 @@ type Simulation struct {
 	links    map[[2]string]*link
 	order    []*link
 	calm     bool // no more faults or updates
+	resting  bool // and everything is repaired: only pings may be sent
 	*judge
+}
+
+// restTime is how long a ring is watched at rest.
+const restTime = 5 * time.Second
+
+// RestRate is what a node receives at rest, in bytes a second.
+func (r Result) RestRate() float64 {
+	return float64(r.RestBytes) / restTime.Seconds() / float64(r.Nodes)
 }
 
 type failure struct{ error }
@@ -115,6 +125,8 @@ func Run(o Options) (result Result) {
 	s.until(o.Duration)
 	s.heal()
 	s.until(s.now + s.settleTime())
+	s.resting = true
+	s.until(s.now + restTime)
 	s.converged()
 	return s.Result
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"bluerings/topologies"
 )
 
 var (
@@ -37,5 +39,22 @@ func TestOneSeedIsOneHistory(t *testing.T) {
 	o := Options{Seed: *first, Duration: 30 * time.Second}
 	if a, b := Run(o), Run(o); a.Events != b.Events || a.Bytes != b.Bytes || a.Acked != b.Acked {
 		t.Fatalf("two runs of seed %d differ:\n%+v\n%+v", o.Seed, a, b)
+	}
+}
+
+// TestRest tells what a ring at rest costs: pings, whatever it has counted.
+func TestRest(t *testing.T) {
+	for _, shape := range []string{"full-mesh", "star"} {
+		for _, nodes := range []int{3, 10} {
+			topology, err := topologies.Generate(shape, nodes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := Run(Options{Seed: *first, Topology: topology, Duration: 5 * time.Second, NoFaults: true})
+			if r.Failure != nil {
+				t.Fatal(r.Failure)
+			}
+			t.Logf("%s of %d: %.0f bytes/s received by a node", shape, nodes, r.RestRate())
+		}
 	}
 }
