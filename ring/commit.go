@@ -22,9 +22,6 @@ func (n *Node) Apply(ctx context.Context, cmds []Command) ([]Outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if len(cmds) > 1 {
-		n.warm(cmds)
-	}
 	outcomes := make([]Outcome, len(cmds))
 	w, err := n.submit(call{cmds, outcomes})
 	if err != nil {
@@ -35,16 +32,6 @@ func (n *Node) Apply(ctx context.Context, cmds []Command) ([]Outcome, error) {
 		<-w.done
 	}
 	return outcomes, nil
-}
-
-// warm looks the names up ahead of submit, where others can do the same at the
-// same time: with many counters, most of the work is waiting for memory.
-func (n *Node) warm(cmds []Command) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	for i := range cmds {
-		n.table.Lookup(tickets.Key{Family: cmds[i].Op.Family(), Name: cmds[i].Name})
-	}
 }
 
 // call is what one caller of Apply asked, and is told.

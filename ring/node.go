@@ -48,6 +48,7 @@ type Node struct {
 	hurry     chan struct{} // commit without waiting for the interval
 	stretches chan replica.Stretch
 	fatal     chan error
+	draining  chan struct{} // closed by Drain
 	stop      chan struct{}
 	done      sync.WaitGroup
 	closing   atomic.Bool
@@ -85,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		cfg: cfg, kind: kind, log: cfg.Logger.With("scope", "ring"), store: store, start: time.Now(),
 		waiters: make(map[uint64]*waiter), changed: make(chan struct{}),
 		kick: make(chan struct{}, 1), hurry: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		stretches: make(chan replica.Stretch, 1024), fatal: make(chan error, 1), stop: make(chan struct{}),
+		stretches: make(chan replica.Stretch, 1024), fatal: make(chan error, 1), stop: make(chan struct{}), draining: make(chan struct{}),
 	}
 	if err := n.load(self.Updates(), self.Forwards()); err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -223,11 +224,16 @@ func (n *Node) Ready() error {
 }
 
 // Drain makes Ready fail, ahead of Close.
-func (n *Node) Drain() { n.closing.Store(true) }
+// Whoever waits for coherence, finality or replicas is told to go.
+func (n *Node) Drain() {
+	if !n.closing.Swap(true) {
+		close(n.draining)
+	}
+}
 
 // Close makes durable what was accepted, closes the links and the store.
 func (n *Node) Close(ctx context.Context) error {
-	n.closing.Store(true)
+	n.Drain()
 	var errs []error
 	if n.bus != nil {
 		errs = append(errs, n.bus.Close(ctx))

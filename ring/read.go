@@ -199,7 +199,7 @@ func (n *Node) wait(ctx context.Context, test func() bool) error {
 		}
 		select {
 		case <-changed:
-		case <-n.stop:
+		case <-n.draining:
 			return ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()

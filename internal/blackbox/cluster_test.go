@@ -94,7 +94,8 @@ func (c *cluster) startAll() *cluster {
 	return c
 }
 
-// coherent waits until every node finds the ring coherent.
+// coherent waits until every node finds the ring coherent, and says that it is
+// ready.
 func (c *cluster) coherent() {
 	c.t.Helper()
 	for host, p := range c.nodes {
@@ -102,6 +103,9 @@ func (c *cluster) coherent() {
 			s, err := p.state()
 			if err == nil && !s.Coherent {
 				err = fmt.Errorf("%+v", s.Reasons)
+			}
+			if err == nil {
+				err = p.get("/readyz", &struct{}{})
 			}
 			return err
 		})

@@ -70,7 +70,8 @@ func serve(t *testing.T, http string, args ...string) *process {
 	return p
 }
 
-// ready waits until the node serves.
+// ready waits until the node serves. That is before /readyz says so: a node
+// that cannot hear the others waits with that for a while.
 func (p *process) ready() *process {
 	p.t.Helper()
 	eventually(p.t, p.url+" is ready", func() error {
@@ -79,7 +80,7 @@ func (p *process) ready() *process {
 			p.t.Fatalf("%s ended: %v\n%s", p.url, p.err, p.log.String())
 		default:
 		}
-		a, err := p.call("GET", "/readyz", "")
+		a, err := p.call("GET", "/v1/statistics", "")
 		if err == nil && a.status != 200 {
 			err = fmt.Errorf("status %d", a.status)
 		}

@@ -144,7 +144,7 @@ func (r *Replica) mayContinue(l *log) bool {
 		return true
 	}
 	_, held, closed, all := r.polled(l.origin)
-	if !all || max(held, l.best().Head, l.want.target) > l.held || len(l.stash) > 0 || l.taken != l.held || closed == hlc.Never {
+	if !all || max(held, l.best().Head, l.want.target) > l.held || len(l.stash) > 0 || l.taken != l.held || closed > hlc.Latest {
 		return false
 	}
 	r.clock.Floor(closed)

@@ -189,7 +189,6 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 		m.boot, m.number, m.epoch = row.Boot, row.Number, row.Epoch
 		m.complete, m.hearsAll = row.Complete, row.HearsAll
 		m.dwellBase = now.Mono - row.Dwell
-		m.base = never
 	}
 	if dated && row.Age < 999*time.Hour {
 		m.base = max(m.base, now.Mono-row.Age-delay)
