@@ -17,6 +17,9 @@ type past struct {
 	store   *boltstore.Store
 	kind    value.Kind
 	replica *replica.Replica
+	// walk, where it is set, keeps the last block between calls: for one
+	// reader, who does not outlive a collection.
+	walk *walker
 }
 
 // Claim implements tickets.Past.
@@ -29,7 +32,10 @@ func (p *past) Ticket(ref tickets.Ref) (tickets.Ticket, uint64, error) {
 			return t, link, nil
 		}
 	}
-	w := walker{store: p.store, kind: p.kind}
+	w := p.walk
+	if w == nil {
+		w = &walker{store: p.store, kind: p.kind}
+	}
 	t, link, err := w.Ticket(ref)
 	if err != nil {
 		return tickets.Ticket{}, 0, err

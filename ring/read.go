@@ -53,7 +53,8 @@ func (n *Node) ReadAt(ctx context.Context, key tickets.Key, at hlc.Timestamp) (R
 	if at < view.Born {
 		return reading, n.beforeBirth(ctx, key, view.Born, at)
 	}
-	reading.Value, err = view.SumAt(at, &past{store: n.store, kind: n.kind}, marks{n.store, n.kind})
+	walk := &walker{store: n.store, kind: n.kind}
+	reading.Value, err = view.SumAt(at, &past{store: n.store, kind: n.kind, walk: walk}, marks{n.store, n.kind})
 	return reading, err
 }
 

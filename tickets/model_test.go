@@ -89,7 +89,9 @@ func (m *model) value() {
 		case TextSet: // counted is sorted
 			m.text, m.textAt = t.Text, t.At
 		case SetAdd:
-			removed[t.Text] = removed[t.Text]
+			if _, known := removed[t.Text]; !known {
+				removed[t.Text] = false
+			}
 		case SetRemove:
 			removed[t.Text] = true
 		}

@@ -16,7 +16,7 @@ func logHandler(w io.Writer, plain bool, format string, least slog.Level) slog.H
 	case format == "json":
 		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least})
 	case terminal(w) && !plain:
-		return tint.NewHandler(w, &tint.Options{Level: least, TimeFormat: "15:04:05.000"})
+		return tint.NewTextHandler(w, &tint.Options{Level: least, TimeFormat: "15:04:05.000"})
 	default:
 		return slog.NewTextHandler(w, &slog.HandlerOptions{Level: least})
 	}

@@ -29,9 +29,7 @@ func TestFullDisk(t *testing.T) {
 	data := filepath.Join(dir, "data")
 	p := serve(t, fmt.Sprintf("127.0.0.1:%d", freePort(t)), "--data", data, "--host", "a", "--pub", "tcp://127.0.0.1:0").ready()
 	p.must("PUT", "/v1/counters/c", `{"expire":"never"}`)
-
-	taken := 0
-	full := errors.New("it took everything")
+	taken, full := 0, errors.New("it took everything")
 	for i := range 5000 {
 		a, err := p.call("POST", "/v1/counters/c", fmt.Sprintf(`{"amount":1,"id":"%d","ref":%q}`, i, strings.Repeat("r", 1000)))
 		if err != nil {

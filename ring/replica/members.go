@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"bluerings/hlc"
@@ -353,25 +352,31 @@ func cmpTimestamps(a, b hlc.Timestamp) int {
 }
 
 // blockedBy lists the hosts that hold finality back: the owners of the logs
-// that are complete no further than half a peer timeout ago.
+// that are complete here no further than a peer timeout ago; where there are
+// none, the members that have not said that they are complete.
 func (r *Replica) blockedBy(now Now) []string {
-	var hosts []string
+	var owners, slow []string
 	bound := now.Wall.Add(-r.cfg.PeerTimeout)
 	for host, m := range r.members {
-		closed := hlc.Never
-		open := false
+		closed, open := hlc.Never, false
 		for i := range r.logs {
 			if l := &r.logs[i]; l.origin.Host == host && l.kept.Closed != hlc.Never {
 				open = true
 				closed = min(closed, l.kept.Closed)
 			}
 		}
-		if !open || closed < bound || (host != r.cfg.Host && m.complete < bound && r.final < bound) {
-			hosts = append(hosts, host)
+		if !open || closed < bound {
+			owners = append(owners, host)
+		}
+		if host != r.cfg.Host && m.complete < bound && r.final < bound {
+			slow = append(slow, host)
 		}
 	}
-	slices.SortFunc(hosts, strings.Compare)
-	return hosts
+	if len(owners) == 0 {
+		owners = slow
+	}
+	slices.Sort(owners)
+	return owners
 }
 
 // saidToHold tells whether the member said, by being complete through a promise of

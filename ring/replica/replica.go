@@ -82,7 +82,6 @@ type Replica struct {
 	minted   int // the log that this directory mints in or last did, -1 none: never one that came back from peers
 	newLife  bool
 	promised hlc.Timestamp // durable: no later promise was ever given
-	asking   hlc.Timestamp // promise ahead that is on its way to the disk
 	metaDue  bool
 
 	batch   batch // accumulating
