@@ -238,6 +238,9 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.bus != nil {
 		errs = append(errs, n.bus.Close(ctx))
 	}
+	n.mu.Lock()
+	n.replica.Leave()
+	n.mu.Unlock()
 	errs = append(errs, n.settle(ctx))
 	close(n.stop)
 	n.done.Wait()

@@ -97,6 +97,9 @@ func TestOneNodeKeepsWhatItAcknowledged(t *testing.T) {
 			if again := add(t, n, "counter 3", "1.5", "id 3"); !again.Replayed {
 				t.Fatal("after the restart, a retry was counted")
 			}
+			if o := add(t, n, "other", "1", ""); o.Ticket.At > n.Now() {
+				t.Fatalf("after a clean stop, a ticket is dated %s at %s", o.Ticket.At, n.Now())
+			}
 			if now := n.Verdict().FinalThrough; now < final {
 				t.Fatalf("final_through went back from %s to %s", final, now)
 			}

@@ -47,6 +47,9 @@ func (r *Replica) NextBatch(now Now) *Batch {
 		})
 	}
 	b.promise = max(r.promised, max(now.Wall, r.clock.Last()).Add(promiseAhead))
+	if r.leaving {
+		b.promise = r.clock.Last() // no more will be promised, so the next run need not start ahead
+	}
 	if r.metaDue || b.promise-r.promised > hlc.Timestamp(promiseAhead/4) {
 		out.Meta = r.encodeMeta(b.promise)
 	} else {
@@ -186,11 +189,16 @@ func (r *Replica) Unstored() uint64 {
 	switch {
 	case !r.batch.empty():
 		return r.numbers + 1
+	case r.leaving && r.metaDue:
+		return r.numbers + 1
 	case r.flying != nil:
 		return r.flying.number
 	}
 	return 0
 }
+
+// Leave ends minting and promising: the next batch records how far both went.
+func (r *Replica) Leave() { r.leaving, r.metaDue = true, true }
 
 // MetaDue tells that the mark behind our promises has to move on, by a batch.
 func (r *Replica) MetaDue() bool { return r.metaDue && r.flying == nil }

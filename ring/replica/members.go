@@ -85,7 +85,7 @@ func (l *log) best() Promise {
 // promise closes our own log up to now, or up to the first ticket that is not
 // durable yet, but never beyond the mark that a restart would honour.
 func (r *Replica) promise(now Now) {
-	if r.own < 0 {
+	if r.own < 0 || r.leaving {
 		return
 	}
 	l := &r.logs[r.own]

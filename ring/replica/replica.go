@@ -83,6 +83,7 @@ type Replica struct {
 	newLife  bool
 	promised hlc.Timestamp // durable: no later promise was ever given
 	metaDue  bool
+	leaving  bool
 
 	batch   batch // accumulating
 	flying  *batch
