@@ -290,10 +290,12 @@ func (r *Result) Add(o Result) {
 	r.FinalReports += o.FinalReports
 	r.Pings += o.Pings
 	r.Bytes += o.Bytes
+	r.RestBytes += o.RestBytes
+	r.Nodes += o.Nodes
 }
 
 // String lists the counts.
 func (r Result) String() string {
-	return fmt.Sprintf("%d events, %d acknowledgements, %d finality reports checked; %d crashes, %d partitions, %d pauses, %d disks lost or rewound; %d pings, %d bytes",
-		r.Events, r.Acked, r.FinalReports, r.Crashes, r.Cuts, r.Pauses, r.Lost, r.Pings, r.Bytes)
+	return fmt.Sprintf("%d events, %d acknowledgements, %d finality reports checked; %d crashes, %d partitions, %d pauses, %d disks lost or rewound; %d pings, %d bytes; at rest a node received %.0f bytes a second",
+		r.Events, r.Acked, r.FinalReports, r.Crashes, r.Cuts, r.Pauses, r.Lost, r.Pings, r.Bytes, r.RestRate())
 }
