@@ -255,9 +255,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	c := dialRaw(t, a.Addrs()[0])
 	_, _ = io.WriteString(c, hello)
 	cutOff(t, c)
-	if n := a.Stats().Refused[reasonConnections]; n != 1 {
-		t.Errorf("%d refused", n)
-	}
+	eventually(t, "the refusal counted", func() bool { return a.Stats().Refused[reasonConnections] == 1 })
 	served("the fourth")
 }
 
