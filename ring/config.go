@@ -27,6 +27,10 @@ type Config struct {
 	// MaxWaiting bounds the updates that wait for the disk. Default 1,000,000.
 	MaxWaiting int
 
+	// AcceptRewind opens a ledger that may have lost its last commit; the node
+	// then begins a new epoch. See boltstore.Options.
+	AcceptRewind bool
+
 	TLS          *zmqbus.TLSFiles
 	CheckCommand []string // argv of a process that checks the files; see boltstore.Options
 	Logger       *slog.Logger

@@ -77,7 +77,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("host %q is not in the topology: it has %v", cfg.Host, cfg.Topology.Members())
 	}
 	store, err := boltstore.Open(cfg.Data, boltstore.Options{
-		Host: cfg.Host, Ring: cfg.Topology.Ring, Kind: kind, CheckCommand: cfg.CheckCommand, Logger: cfg.Logger,
+		Host: cfg.Host, Ring: cfg.Topology.Ring, Kind: kind, CheckCommand: cfg.CheckCommand, AcceptRewind: cfg.AcceptRewind, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func openNodeAt(ctx context.Context, s *serveSettings, log *slog.Logger, registr
 	}
 	conf := ring.Config{
 		Topology: s.topology, Host: s.host, Data: s.data, Bind: s.pub,
-		Durability: s.durability, MaxClockSkew: s.maxClockSkew, ExpiryGrace: s.expiryGrace,
+		Durability: s.durability, MaxClockSkew: s.maxClockSkew, ExpiryGrace: s.expiryGrace, AcceptRewind: s.acceptRewind,
 		CheckCommand: []string{program, checkFilesCommand, "--", s.data}, Logger: log, Registerer: registry,
 	}
 	if s.ringTLS != (tlsFiles{}) {

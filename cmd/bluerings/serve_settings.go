@@ -40,6 +40,7 @@ type serveSettings struct {
 	https        tlsFiles // ca: of client certificates
 	ringTLS      tlsFiles
 	insecure     bool
+	acceptRewind bool
 
 	logFormat string
 	logLevels scopedlog.Levels
@@ -85,6 +86,7 @@ func (c *serveSettings) securitySettings() {
 	s.Text(&c.ringTLS.key, "ring_tls_key", "", "PEM key to it")
 	s.Text(&c.ringTLS.ca, "ring_tls_ca", "", "PEM authorities that other nodes' certificates come from")
 	s.Bool(&c.insecure, "insecure", "listen beyond this machine without tokens and TLS")
+	s.Bool(&c.acceptRewind, "accept_rewind", "open a ledger that may have lost its last commit; the node then begins a new epoch")
 }
 
 func (c *serveSettings) limitSettings() {

@@ -83,7 +83,7 @@ const (
 )
 
 func errRewound() error {
-	return damaged("%s: one of its two head pages is bad, and the last commit may be lost: restore a backup, let the node start anew from its peers, or accept the rewind", ledgerName)
+	return damaged("%s: one of its two head pages is bad, and the last commit may be lost: restore a backup, let the node start anew from its peers, or accept the loss with --accept-rewind", ledgerName)
 }
 
 func checkLedgerAt(dir string) (rewound bool, err error) {
