@@ -28,7 +28,7 @@ const (
 // agree on the exact sums, and then are silent but for their pings.
 func TestFlood(t *testing.T) {
 	for _, shape := range []string{
-		topologies.Star, topologies.DualStar, topologies.TripleStar, topologies.FullMesh, topologies.Ring, "sparse", "sparser",
+		topologies.Star, topologies.DualStar, topologies.TripleStar, topologies.FullMesh, topologies.Ring, topologies.OneWayRing, "mesh of 95 %", "sparse", "sparser",
 	} {
 		t.Run(shape, func(t *testing.T) {
 			if testing.Short() && shape != topologies.Star {
@@ -57,6 +57,8 @@ func (f *flood) topology(shape string) *topologies.Topology {
 	f.t.Helper()
 	generated, others := shape, 0
 	switch shape {
+	case "mesh of 95 %":
+		generated, others = topologies.FullMesh, floodNodes-3
 	case "sparse":
 		generated, others = topologies.FullMesh, 2
 	case "sparser":
