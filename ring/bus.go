@@ -153,7 +153,11 @@ func (n *Node) publishStretch(s replica.Stretch) error {
 			}
 			run = cut
 		}
-		n.bus.Publish(s.Topic, n.replica.Frame(run, s.Given))
+		message := n.replica.Frame(run, s.Given)
+		n.bus.Publish(s.Topic, message)
+		if s.Given {
+			n.meters.repairBytes.Add(float64(len(message)))
+		}
 		n.sent.Add(1)
 		n.sentTix.Add(min(b.Last, s.To) - max(b.First, s.From) + 1)
 		return true, nil

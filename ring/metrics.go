@@ -15,6 +15,8 @@ type meters struct {
 	register  prometheus.Registerer
 	fsync     prometheus.Histogram
 	batchSize prometheus.Histogram
+	// repairBytes counts what was published because somebody asked.
+	repairBytes prometheus.Counter
 }
 
 func newMeters(n *Node) *meters {
@@ -28,9 +30,12 @@ func newMeters(n *Node) *meters {
 			Name: "bluerings_commit_tickets", Help: "Tickets made durable by one commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 9),
 		}),
+		repairBytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "bluerings_repair_given_bytes_total", Help: "Bytes of ranges given to those who asked.",
+		}),
 	}
 	if m.register != nil {
-		m.register.MustRegister(m.fsync, m.batchSize, m)
+		m.register.MustRegister(m.fsync, m.batchSize, m.repairBytes, m)
 	}
 	return m
 }
@@ -39,6 +44,7 @@ func (m *meters) unregister() {
 	if m.register != nil {
 		m.register.Unregister(m.fsync)
 		m.register.Unregister(m.batchSize)
+		m.register.Unregister(m.repairBytes)
 		m.register.Unregister(m)
 	}
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"os/signal"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +44,9 @@ The same seed always gives the same history.`,
 			if trace {
 				o.Trace = c.out
 			}
-			return simulate(cmd, c, o, seeds, time.Duration(hours*float64(time.Hour)))
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			return simulate(ctx, c, o, seeds, time.Duration(hours*float64(time.Hour)))
 		},
 	}
 	f := cmd.Flags()
@@ -57,11 +62,11 @@ The same seed always gives the same history.`,
 	return cmd
 }
 
-// simulate plays seeds until enough have run or one fails.
-func simulate(cmd *cobra.Command, c *console, o simulator.Options, seeds int, hours time.Duration) error {
+// simulate plays seeds until enough have run, one fails, or it is interrupted.
+func simulate(ctx context.Context, c *console, o simulator.Options, seeds int, hours time.Duration) error {
 	var total simulator.Result
 	nodeTime, begun, played := time.Duration(0), time.Now(), 0
-	for ; (played < seeds || nodeTime < hours) && cmd.Context().Err() == nil; played++ {
+	for ; (played < seeds || nodeTime < hours) && ctx.Err() == nil; played++ {
 		r := simulator.Run(o)
 		o.Seed++
 		nodeTime += r.Virtual * time.Duration(r.Nodes)
