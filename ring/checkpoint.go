@@ -104,17 +104,29 @@ func (n *Node) collect() error {
 		n.replica.Collect(n.table.Expire(slot))
 		n.table.Forget(slot)
 	}
-	n.mu.Unlock()
 	if len(gone) == 0 {
+		n.mu.Unlock()
 		return nil
 	}
+	w := n.waiter(n.replica.NextNumber())
+	n.mu.Unlock()
+	// What was collected must be on record before anything is gone, or an
+	// as-of read after a crash would take the gap for nothing.
 	signal(n.kick)
+	select {
+	case <-w.done:
+	case <-n.stop:
+		return nil
+	}
+	if w.err != nil {
+		return w.err
+	}
 	drop := make(map[tickets.Ref]bool)
-	w := walker{store: n.store, kind: n.kind}
+	walk := walker{store: n.store, kind: n.kind}
 	for _, c := range gone {
 		for _, head := range c.heads {
 			for seq := head.Head; seq > 0; {
-				t, back, err := w.Ticket(tickets.Ref{Origin: head.Origin, Seq: seq})
+				t, back, err := walk.Ticket(tickets.Ref{Origin: head.Origin, Seq: seq})
 				if errors.Is(err, tickets.ErrCollected) {
 					break
 				}

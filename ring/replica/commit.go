@@ -96,6 +96,9 @@ func (r *Replica) Persisted(now Now, number uint64) error {
 	if b == nil || b.number != number {
 		return fmt.Errorf("batch %d is not on its way", number)
 	}
+	if r.failed != nil {
+		return r.failed
+	}
 	r.flying = nil
 	r.promised = b.promise
 	if b.own.count > 0 {
@@ -182,6 +185,9 @@ func (r *Replica) apply(i tickets.OriginIndex, t *tickets.Ticket) error {
 
 // Owns tells whether this node mints in a log.
 func (r *Replica) Owns(i tickets.OriginIndex) bool { return int(i) == r.own }
+
+// NextNumber is the number that the next batch will have.
+func (r *Replica) NextNumber() uint64 { return r.numbers + 1 }
 
 // Unstored is the number of the last batch that must be durable for everything
 // that was accepted to be so; 0 if all is.

@@ -111,6 +111,9 @@ func (r *Replica) Submit(now Now, c *Command) Receipt {
 	if !r.cfg.Updates {
 		return Receipt{Err: ErrReadOnly}
 	}
+	if r.failed != nil {
+		return Receipt{Err: r.failed}
+	}
 	if c.Expire != 0 && c.Expire <= now.Wall {
 		return Receipt{Err: ErrExpireInPast}
 	}
@@ -144,16 +147,21 @@ func (r *Replica) Submit(now Now, c *Command) Receipt {
 		Amount: c.Amount, Text: c.Text, Expire: c.Expire, ID: c.ID, Ref: c.Ref,
 	}
 	l.last = t.At
-	r.keep(t, key, claim)
+	if err := r.keep(t, key, claim); err != nil {
+		return Receipt{Err: err}
+	}
 	return Receipt{Ticket: *t, Batch: r.numbers + 1, Created: !alive}
 }
 
 // keep notes what the ticket added last to the batch does.
-func (r *Replica) keep(t *tickets.Ticket, key tickets.Key, claim [16]byte) {
+func (r *Replica) keep(t *tickets.Ticket, key tickets.Key, claim [16]byte) error {
 	b := &r.batch
 	if r.cfg.Async {
 		b.links = binary.AppendUvarint(b.links, r.linkOf(key, tickets.OriginIndex(r.own), t.Seq))
-		r.apply(tickets.OriginIndex(r.own), t)
+		if err := r.apply(tickets.OriginIndex(r.own), t); err != nil {
+			r.failed = err
+			return err
+		}
 	} else {
 		if t.ID != "" {
 			if b.ids == nil {
@@ -169,6 +177,7 @@ func (r *Replica) keep(t *tickets.Ticket, key tickets.Key, claim [16]byte) {
 		}
 	}
 	b.bytes += len(t.Name) + len(t.Text) + len(t.ID) + len(t.Ref) + 16
+	return nil
 }
 
 func (r *Replica) linkOf(key tickets.Key, i tickets.OriginIndex, seq uint64) uint64 {

@@ -84,6 +84,8 @@ type Replica struct {
 	promised hlc.Timestamp // durable: no later promise was ever given
 	metaDue  bool
 	leaving  bool
+	// failed is why the table can no longer be trusted: nothing more is persisted.
+	failed error
 
 	batch   batch // accumulating
 	flying  *batch
