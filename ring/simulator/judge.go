@@ -200,9 +200,9 @@ func (j *judge) finalReport(n *node, f hlc.Timestamp) {
 // coherentReport checks that nobody has been cut off for longer than a peer
 // timeout plus propagation.
 func (s *Simulation) coherentReport(n *node) {
-	t := s.topology.TimersFor(n.host)
+	t := n.timers
 	hop := t.PingInterval + s.faults.Latency
-	bound := t.PeerTimeout + time.Duration(s.topology.Diameter()+2)*hop
+	bound := t.PeerTimeout + time.Duration(s.diameter+2)*hop
 	for _, h := range s.hosts {
 		if h == n.host {
 			continue
@@ -241,7 +241,7 @@ func (s *Simulation) cutSince(chosen func(*link) bool) time.Duration {
 }
 
 func (s *Simulation) settleTime() time.Duration {
-	timers := s.topology.TimersFor(s.hosts[0])
+	timers := s.nodes[s.hosts[0]].timers
 	return 30*time.Second + 10*timers.PeerTimeout
 }
 

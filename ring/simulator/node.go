@@ -7,6 +7,7 @@ import (
 	"bluerings/hlc"
 	"bluerings/ring/replica"
 	"bluerings/tickets"
+	"bluerings/topologies"
 	"bluerings/value"
 )
 
@@ -57,11 +58,12 @@ func (d *disk) commit(b *replica.Batch) {
 
 // node is one host: its disk, and a process that may be down or paused.
 type node struct {
-	sim   *Simulation
-	host  string
-	disk  *disk
-	skew  time.Duration // wall clock minus true time
-	boots uint64
+	sim    *Simulation
+	host   string
+	timers topologies.EffectiveTimers
+	disk   *disk
+	skew   time.Duration // wall clock minus true time
+	boots  uint64
 
 	up     bool
 	paused bool

@@ -84,6 +84,7 @@ type Simulation struct {
 	opts     Options
 	rng      *rand.Rand
 	topology *topologies.Topology
+	diameter int
 	faults   Faults
 	now      time.Duration
 	queue    events
@@ -145,6 +146,7 @@ func (s *Simulation) setup() {
 	}
 	s.hosts = s.topology.Members()
 	s.Result.Seed, s.Result.Nodes, s.Result.Shape = s.opts.Seed, len(s.hosts), s.topology.Shape
+	s.diameter = s.topology.Diameter()
 	s.drawFaults()
 	s.judge = newJudge(s)
 	for _, l := range s.topology.Links() {
@@ -153,7 +155,7 @@ func (s *Simulation) setup() {
 		s.order = append(s.order, lk)
 	}
 	for _, h := range s.hosts {
-		s.nodes[h] = &node{sim: s, host: h, disk: &disk{fresh: true}, skew: s.between(-s.faults.Skew, s.faults.Skew)}
+		s.nodes[h] = &node{sim: s, host: h, timers: s.topology.TimersFor(h), disk: &disk{fresh: true}, skew: s.between(-s.faults.Skew, s.faults.Skew)}
 	}
 	for _, h := range s.hosts {
 		n := s.nodes[h]
@@ -208,7 +210,7 @@ func (s *Simulation) drawFaults() {
 
 func (s *Simulation) config(n *node) replica.Config {
 	self, _ := s.topology.Node(n.host)
-	t := s.topology.TimersFor(n.host)
+	t := n.timers
 	c := replica.Config{
 		Host: n.host, Ring: s.topology.Ring, Kind: s.kind(), Digest: s.topology.Digest(), Members: s.hosts,
 		Downstreams: s.topology.Downstreams(n.host), Updates: self.Updates(), Forwards: self.Forwards(),
