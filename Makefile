@@ -2,7 +2,7 @@
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SEEDS ?= 1000
 FUZZTIME ?= 30s
-.PHONY: help build test race lint fuzz simulate bench dev ci
+.PHONY: help build test race lint fuzz simulate bench compare dev ci
 
 help: ## print the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
@@ -20,6 +20,8 @@ simulate: ## play SEEDS seeds of the simulator
 	go test ./ring/simulator -run TestSeeds -count 1 -timeout 60m -v -seeds $(SEEDS)
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+compare: ## measure against the rivals, and write docs/PERFORMANCE.md (COMPARE="-short" for a trial run; -help)
+	cd bench && go run . $(COMPARE)
 dev: ## run a ring of three on this machine
 	go run ./cmd/bluerings dev --nodes 3
 ci: ## everything that continuous integration runs
