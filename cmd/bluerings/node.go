@@ -35,6 +35,7 @@ func openNodeAt(ctx context.Context, s *serveSettings, log *slog.Logger, registr
 		Topology: s.topology, Host: s.host, Data: s.data, Bind: s.pub,
 		Durability: s.durability, MaxClockSkew: s.maxClockSkew, ExpiryGrace: s.expiryGrace, AcceptRewind: s.acceptRewind,
 		CheckCommand: []string{program, checkFilesCommand, "--", s.data}, Logger: log, Registerer: registry,
+		Wall: wallClock(),
 	}
 	if s.ringTLS != (tlsFiles{}) {
 		conf.TLS = &zmqbus.TLSFiles{Cert: s.ringTLS.cert, Key: s.ringTLS.key, CA: s.ringTLS.ca}

@@ -1,0 +1,239 @@
+//go:build linux
+
+package chaos
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// powerCut ends the machine of a node: what was not synced is gone.
+func (f *struck) powerCut(ctx context.Context) error {
+	n := f.victim(ctx)
+	if n == nil {
+		return nil
+	}
+	defer n.release()
+	n.expect() // the disk may end it before kill does
+	if err := n.disk.shutdown(f.flags()); err != nil {
+		return err
+	}
+	n.kill()
+	end := f.out(n.host + " lost power")
+	wait(ctx, f.hold/2)
+	if err := n.disk.remount(); err != nil {
+		return err
+	}
+	end()
+	return n.start()
+}
+
+func (f *struck) flags() uint32 {
+	if f.draw.IntN(3) == 0 {
+		return shutdownFlush
+	}
+	return shutdownNoFlush
+}
+
+// strace attaches to a process until detach is called.
+func (f *struck) strace(n *node, args ...string) (log string, detach func(), err error) {
+	log = filepath.Join(f.Dir, "strace-"+n.host)
+	c := exec.Command("strace", append([]string{"-f", "-qq", "-s", "0", "-o", log, "-p", fmt.Sprint(n.pid())}, args...)...)
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := f.starter(c.Start); err != nil {
+		return "", nil, err
+	}
+	return log, func() {
+		_ = c.Process.Signal(syscall.SIGTERM) // it may have ended with the process
+		_ = c.Wait()
+	}, nil
+}
+
+// failingSync makes one fsync fail, that of a commit's data or that of its head.
+// The node must stop; sometimes its machine does so too.
+func (f *struck) failingSync(ctx context.Context) error {
+	n := f.victim(ctx)
+	if n == nil {
+		return nil
+	}
+	defer n.release()
+	done := n.expect()
+	which := 1 + f.draw.IntN(6)
+	log, detach, err := f.strace(n, "-e", "trace=fdatasync,pwrite64", "-e", fmt.Sprint("inject=fdatasync:error=EIO:when=", which))
+	if err != nil {
+		return err
+	}
+	select {
+	case <-done:
+	case <-time.After(3 * time.Second):
+	}
+	if f.failedSyncs(log) == 0 {
+		f.count("failing fsync: none failed", 1)
+	} else { // it answers who waits, and then ends
+		select {
+		case <-done:
+		case <-time.After(Patience):
+			return fmt.Errorf("%s did not stop after an fsync failed", n.host)
+		}
+	}
+	detach()
+	n.kill()
+	if _, skipped := f.skipped["power cut"]; !skipped && f.draw.IntN(2) == 0 {
+		if err := n.disk.shutdown(f.flags()); err != nil {
+			return err
+		}
+		if err := n.disk.remount(); err != nil {
+			return err
+		}
+	}
+	end := f.out(n.host + " had a failing disk")
+	wait(ctx, f.hold/2)
+	end()
+	return n.start()
+}
+
+var (
+	writes   = regexp.MustCompile(`pwrite64\((\d+), .*, (\d+)\)? `)
+	injected = regexp.MustCompile(`fdatasync\((\d+).*INJECTED`)
+)
+
+// failedSyncs counts which fsyncs of a ledger failed: before the head page of a
+// commit was written, or after.
+func (f *struck) failedSyncs(log string) (failed int) {
+	file, err := os.Open(log)
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	last := make(map[string]string)
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if m := writes.FindStringSubmatch(lines.Text()); m != nil {
+			last[m[1]] = m[2]
+		} else if m := injected.FindStringSubmatch(lines.Text()); m != nil {
+			failed++
+			switch last[m[1]] {
+			case "0", "4096":
+				f.count("failing fsync: of a head page", 1)
+			default:
+				f.count("failing fsync: of data", 1)
+			}
+		}
+	}
+	return failed
+}
+
+func (f *struck) slowSync(ctx context.Context) error {
+	n := f.anyNode(ctx)
+	if n == nil {
+		return nil
+	}
+	defer n.release()
+	_, detach, err := f.strace(n, "-e", "trace=fdatasync", "-e", fmt.Sprint("inject=fdatasync:delay_enter=", 20_000+f.draw.IntN(800_000)))
+	if err != nil {
+		return err
+	}
+	wait(ctx, f.hold)
+	detach()
+	return nil
+}
+
+func (f *struck) fullDisk(ctx context.Context) error {
+	n := f.anyNode(ctx)
+	if n == nil {
+		return nil
+	}
+	defer n.release()
+	if err := n.disk.fill(); err != nil {
+		return err
+	}
+	wait(ctx, f.hold)
+	return n.disk.free()
+}
+
+// exchange ends a node, gives it other data, and starts it again. What it alone
+// had is lost then. Its clock must be right, and a second must pass: see "What
+// is not promised".
+func (f *struck) exchange(ctx context.Context, n *node, replace func() error) error {
+	n.kill()
+	f.mu.Lock()
+	f.doomed = append(f.doomed, doom{host: n.host, at: time.Now()})
+	ahead := f.ahead
+	f.mu.Unlock()
+	end := f.out(n.host + " lost its disk")
+	if err := n.wipe(); err != nil {
+		return err
+	}
+	if err := replace(); err != nil {
+		return err
+	}
+	<-time.After(max(1100*time.Millisecond, time.Until(ahead)))
+	end()
+	return n.start()
+}
+
+func (f *struck) emptied(ctx context.Context) error {
+	n := f.victim(ctx)
+	if n == nil {
+		return nil
+	}
+	defer n.release()
+	return f.exchange(ctx, n, func() error { return nil })
+}
+
+func (f *struck) restored(ctx context.Context) error {
+	n := f.victim(ctx)
+	if n == nil {
+		return nil
+	}
+	defer n.release()
+	if n.backup == "" || f.draw.IntN(2) == 0 {
+		if err := n.takeBackup(); err != nil {
+			return err
+		}
+		wait(ctx, f.hold)
+	}
+	return f.exchange(ctx, n, func() error { return run(f.Program, "restore", n.backup, n.disk.data()) })
+}
+
+func (f *struck) aged(ctx context.Context) error {
+	n := f.victim(ctx)
+	if n == nil {
+		return nil
+	}
+	defer n.release()
+	if n.old == "" {
+		n.kill()
+		if err := n.copyOld(); err != nil {
+			return err
+		}
+		if err := n.start(); err != nil {
+			return err
+		}
+		wait(ctx, f.hold)
+		if err := f.await("coherent before an old disk", f.coherent); err != nil {
+			return err
+		}
+	}
+	return f.exchange(ctx, n, func() error {
+		return run("cp", "-r", "--sparse=always", n.old, n.disk.data())
+	})
+}
+
+// probe finds out which faults this machine does not let us make.
+func (r *Ring) probe() {
+	if err := run(strings.Fields("strace -f -qq -o /dev/null -e inject=fdatasync:error=EIO:when=1 true")...); err != nil {
+		r.skipped["failing fsync"] = fmt.Sprintf("no strace: %v", err)
+		r.skipped["slow fsync"] = r.skipped["failing fsync"]
+	}
+	if len(r.net.delayable()) == 0 {
+		r.skipped["delay"] = "no link runs through a proxy"
+	}
+}
