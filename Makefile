@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SEEDS ?= 1000
 FUZZTIME ?= 30s
 .PHONY: help build test race lint fuzz simulate bench compare dev ci
@@ -12,8 +12,8 @@ test: ## run all tests
 	go test ./...
 race: ## run all tests under the race detector, the long ones left out
 	go test -race -short ./...
-lint: ## gofmt, go vet, staticcheck
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && go run $(STATICCHECK) ./...
+lint: ## gofmt, go vet, golangci-lint (staticcheck is in it)
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && go run $(GOLANGCI) run
 fuzz: ## fuzz every target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) .ci/run fuzz
 simulate: ## play SEEDS seeds of the simulator

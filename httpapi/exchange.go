@@ -97,7 +97,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // panicked. It must be deferred.
 func (x *exchange) finish() {
 	caught := recover()
-	if caught != nil && caught != http.ErrAbortHandler {
+	if caught != nil && caught != any(http.ErrAbortHandler) {
 		x.api.log.Error("request_panicked", "request_id", x.id, "method", x.r.Method,
 			"panic", caught, "stack", string(debug.Stack()))
 		x.api.metrics.panics.Inc()

@@ -125,7 +125,7 @@ func (m marks) Mark(slot uint32, o tickets.OriginIndex, at hlc.Timestamp) (uint6
 	}
 	sum, rest, err := value.DecodeBinary(m.kind, mark.Sum, totalLimits)
 	if err != nil || len(rest) > 0 {
-		return 0, value.Number{}, false, fmt.Errorf("%w: a mark of slot %d: %v", boltstore.ErrIndex, slot, err)
+		return 0, value.Number{}, false, fmt.Errorf("%w: a mark of slot %d: %w", boltstore.ErrIndex, slot, err)
 	}
 	return mark.Seq, sum, true, nil
 }

@@ -22,7 +22,7 @@ func Verify(ctx context.Context, dir string, w io.Writer) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }() // only read
 	_, _, kind := store.Identity()
 	v := &verifier{store: store, kind: kind, out: w}
 	// Open drops an index that is damaged, as a node does; here it is a finding.

@@ -83,7 +83,7 @@ func (t *Table) Restore(slot uint32, data []byte) error {
 	d := rowReader{reader{src: data, text: string(data)}, t}
 	key, f := d.row()
 	if d.err != nil {
-		return fmt.Errorf("%w: slot %d, byte %d: %v", ErrRow, slot, d.pos, d.err)
+		return fmt.Errorf("%w: slot %d, byte %d: %w", ErrRow, slot, d.pos, d.err)
 	}
 	if _, taken := t.Lookup(key); taken {
 		return fmt.Errorf("%w: slot %d: %s %q is there already", ErrRow, slot, key.Family, key.Name)

@@ -138,7 +138,7 @@ func newTable(w io.Writer, titles ...string) *table {
 }
 
 func (t *table) row(cells ...string) {
-	fmt.Fprintln(t.w, strings.Join(cells, "\t")) //nolint:errcheck // flush tells
+	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
 }
 
 func (t *table) flush() error { return t.w.Flush() }

@@ -118,7 +118,7 @@ func spawn(ts *testscript.TestScript, neg bool, args []string) {
 	}()
 	ts.Value(childrenKey{}).(map[string]*child)[args[0]] = c
 	ts.Defer(func() {
-		c.cmd.Process.Kill() //nolint:errcheck // it may have ended
+		c.cmd.Process.Kill() // it may have ended
 		for range c.lines {
 		}
 		if text := c.text(); text != "" {

@@ -101,7 +101,7 @@ func checkIndexAt(dir string) error {
 	case errors.Is(err, ErrBusy):
 		return err
 	}
-	return fmt.Errorf("%w: %v", ErrIndex, err)
+	return fmt.Errorf("%w: %w", ErrIndex, err)
 }
 
 // checkFile inspects a file while no process writes to it, and then does the
@@ -276,7 +276,7 @@ func (s *Store) checkInChild(v *verdict) error {
 	case exit.ExitCode() == exitDamaged && len(stderr) > 0:
 		return damaged("%s", strings.TrimPrefix(oneLine(string(stderr)), ErrDamaged.Error()+": "))
 	case ledgerDone:
-		v.index = fmt.Errorf("%w: its check crashed (%v)", ErrIndex, exit)
+		v.index = fmt.Errorf("%w: its check crashed (%w)", ErrIndex, exit)
 		return nil
 	}
 	return damaged("%s: its check crashed (%v: %s)", ledgerName, exit, oneLine(string(stderr)))

@@ -183,7 +183,7 @@ func (s *Store) indexDo(do func(*database) error) error {
 			_ = os.Remove(d.path)
 		}
 	}
-	return fmt.Errorf("%w: %v", ErrIndex, err)
+	return fmt.Errorf("%w: %w", ErrIndex, err)
 }
 
 // ResetIndex drops the index and makes an empty one, to be filled by
