@@ -1,17 +1,18 @@
 package httpapi
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
+	"os/exec"
+	"slices"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,15 +25,25 @@ import (
 	"bluerings/topologies"
 )
 
-const benchCounters = 10_000
+// The benchmarks in this file drive real servers on loopback with wrk, in turns of so long, the
+// node and then a bare handler: a Go load generator would take half of a small machine.
+var (
+	benchCounters = flag.Int("counters", 1_000_000, "counters of the loopback benchmarks")
+	benchTurn     = flag.Duration("turn", time.Second, "how long wrk drives one server in the loopback benchmarks")
+	benchOnly     = flag.String("only", "", "loopback benchmarks: drive only the node or bare, for a profile")
+)
 
-func benchName(i int) string { return fmt.Sprintf("tenant-%013d", i%benchCounters) }
+func benchName(i int) string { return fmt.Sprintf("tenant-%013d", i) }
 
-// benchNode is a node on disk, alone in its ring, behind HTTP on loopback.
-func benchNode(b *testing.B) (addr string) {
+// benchNode is a node on disk, alone in its ring, with counters that wrk.lua knows.
+func benchNode(b *testing.B, durability string) *ring.Node {
 	b.Helper()
+	d, err := ring.ParseDurability(durability)
+	if err != nil {
+		b.Fatal(err)
+	}
 	n, err := ring.Open(b.Context(), ring.Config{
-		Topology: topologies.Alone("bench", "decimal", "a"), Host: "a", Data: b.TempDir() + "/data",
+		Topology: topologies.Alone("bench", "decimal", "a"), Host: "a", Data: b.TempDir() + "/data", Durability: d,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -44,43 +55,49 @@ func benchNode(b *testing.B) (addr string) {
 			b.Error(err)
 		}
 	})
-	cmds := make([]ring.Command, benchCounters)
-	for i := range cmds {
-		cmds[i] = ring.Command{Op: tickets.CounterSetup, Name: benchName(i), Expire: hlc.Never}
+	var commands []ring.Command
+	for i := range *benchCounters {
+		commands = append(commands, ring.Command{Op: tickets.CounterSetup, Name: benchName(i), Expire: hlc.Never})
+		if len(commands) < 10_000 && i < *benchCounters-1 {
+			continue
+		}
+		if _, err := n.Apply(b.Context(), commands); err != nil {
+			b.Fatal(err)
+		}
+		commands = commands[:0]
 	}
-	if _, err := n.Apply(b.Context(), cmds); err != nil {
-		b.Fatal(err)
-	}
+	return n
+}
+
+func newBenchAPI(b *testing.B, n Node) *API {
+	b.Helper()
 	api, err := New(n, Config{Registerer: prometheus.NewRegistry()})
 	if err != nil {
 		b.Fatal(err)
 	}
-	return serve(b, api)
+	return api
 }
 
+// serve serves h on loopback with the time limits that `bluerings serve` has.
 func serve(b *testing.B, h http.Handler) (addr string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &http.Server{Handler: h}
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10,
+	}
 	go s.Serve(l)
 	b.Cleanup(func() { s.Close() })
 	return l.Addr().String()
 }
 
-// bareHandler does what any handler of such updates does: chi finds it, it
-// reads and parses the body, and answers with the bytes that a node answered.
+// bareHandler does what any handler of such requests does: chi finds it, it reads and parses the
+// body, and answers with the bytes and the header that a node answered. There is no state behind it.
 func bareHandler(answer *http.Response, body []byte) http.Handler {
 	mux := chi.NewRouter()
-	mux.Post("/v1/counters/{name}", func(w http.ResponseWriter, r *http.Request) {
-		var buf [512]byte
-		n, err := io.ReadFull(r.Body, buf[:])
-		var f fields
-		if p := f.parse(buf[:n], counterFields); p != nil || !errors.Is(err, io.ErrUnexpectedEOF) || chi.URLParam(r, "name") == "" {
-			http.Error(w, "bad", 400)
-			return
-		}
+	respond := func(w http.ResponseWriter) {
 		h := w.Header()
 		for key, values := range answer.Header {
 			if key != "Date" && key != "Content-Length" {
@@ -89,141 +106,142 @@ func bareHandler(answer *http.Response, body []byte) http.Handler {
 		}
 		w.WriteHeader(answer.StatusCode)
 		w.Write(body)
+	}
+	mux.Get("/v1/counters/{name}", func(w http.ResponseWriter, r *http.Request) {
+		if chi.URLParam(r, "name") == "" {
+			http.Error(w, "bad", 400)
+			return
+		}
+		respond(w)
+	})
+	mux.Post("/v1/counters/{name}", func(w http.ResponseWriter, r *http.Request) {
+		var buf [512]byte
+		n, err := io.ReadFull(r.Body, buf[:])
+		var f fields
+		if p := f.parse(buf[:n], counterFields); p != nil || !errors.Is(err, io.ErrUnexpectedEOF) || chi.URLParam(r, "name") == "" {
+			http.Error(w, "bad", 400)
+			return
+		}
+		respond(w)
 	})
 	return mux
 }
 
-// load sends total requests over so many connections, each one after another.
-// It parses of an answer what it must, so as to cost little beside the server.
-func load(b *testing.B, addr string, connections, total int, request func(dst []byte, i int) []byte) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range connections {
-		wg.Go(func() {
-			c, err := net.Dial("tcp", addr)
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			defer c.Close()
-			r := bufio.NewReaderSize(c, 64<<10)
-			var buf []byte
-			for {
-				i := int(next.Add(1))
-				if i > total {
-					return
-				}
-				buf = request(buf[:0], i)
-				if _, err := c.Write(buf); err != nil {
-					b.Error(err)
-					return
-				}
-				if err := skipAnswer(r); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
+// turn is what wrk measured in one turn.
+type turn struct {
+	perSecond float64
+	p99       time.Duration
 }
 
-var contentLength = []byte("Content-Length: ")
-
-func skipAnswer(r *bufio.Reader) error {
-	status, err := r.ReadSlice('\n')
+// wrk drives the server at addr for one turn. An answer that is no success fails the benchmark.
+func wrk(b *testing.B, addr, kind string, connections int) turn {
+	b.Helper()
+	command := exec.Command("wrk", "-t1", "-c"+strconv.Itoa(connections), "-d"+fmt.Sprint(int(math.Ceil(benchTurn.Seconds())))+"s",
+		"-s", "testdata/wrk.lua", "http://"+addr, "--", kind, strconv.Itoa(*benchCounters), strconv.FormatInt(time.Now().UnixNano()%1e9, 10))
+	output, err := command.CombinedOutput()
 	if err != nil {
-		return err
+		b.Fatalf("%v: %s", err, output)
 	}
-	if len(status) < 12 || status[9] != '2' {
-		return fmt.Errorf("answer %q", status)
+	_, result, _ := bytes.Cut(output, []byte("\nRESULT "))
+	var requests, micros, failed, p99 int64
+	if _, err := fmt.Sscan(string(result), &requests, &micros, &failed, &p99); err != nil || failed > 0 || requests == 0 {
+		b.Fatalf("%v: %s", err, output)
 	}
-	length := 0
-	for {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if len(line) <= 2 {
-			_, err = r.Discard(length)
-			return err
-		}
-		if bytes.HasPrefix(line, contentLength) {
-			length, _ = strconv.Atoi(string(bytes.TrimSpace(line[len(contentLength):])))
-		}
+	return turn{float64(requests) / (float64(micros) / 1e6), time.Duration(p99) * time.Microsecond}
+}
+
+func needWrk(b *testing.B) {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		b.Skip("wrk is not installed")
 	}
 }
 
-func updateRequest(dst []byte, i int) []byte {
-	dst = append(append(append(dst, "POST /v1/counters/"...), benchName(i)...),
-		" HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n"...)
-	return append(dst, `{"amount":"7"}`...)
+// benchmarkPair drives the node's interface and a bare handler in turns and reports both rates and
+// the median of the ratios of the rounds. Run it with -benchtime 10x for ten rounds.
+func benchmarkPair(b *testing.B, h http.Handler, method, kind string, connections int) {
+	addr := serve(b, h)
+	r, err := http.NewRequest(method, "http://"+addr+"/v1/counters/"+benchName(0), nil)
+	if method == "POST" {
+		r, err = http.NewRequest(method, r.URL.String(), bytes.NewReader([]byte(`{"amount":"7"}`)))
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	body, err := io.ReadAll(answer.Body)
+	answer.Body.Close()
+	if err != nil || answer.StatusCode >= 300 {
+		b.Fatal(err, answer.Status)
+	}
+	bareAddr := serve(b, bareHandler(answer, body))
+	var ours, bares, ratios []float64
+	b.ResetTimer()
+	for b.Loop() {
+		var mine, bare turn
+		if *benchOnly != "bare" {
+			mine = wrk(b, addr, kind, connections)
+		}
+		if *benchOnly != "node" {
+			bare = wrk(b, bareAddr, kind, connections)
+		}
+		ours, bares, ratios = append(ours, mine.perSecond), append(bares, bare.perSecond), append(ratios, mine.perSecond/bare.perSecond)
+	}
+	b.ReportMetric(median(ours), kind+"s/s")
+	b.ReportMetric(median(bares), "bare/s")
+	b.ReportMetric(100*median(ratios), "%-of-bare")
+	b.ReportMetric(0, "ns/op")
 }
 
-func readRequest(dst []byte, i int) []byte {
-	return append(append(append(dst, "GET /v1/counters/"...), benchName(i)...), " HTTP/1.1\r\nHost: a\r\n\r\n"...)
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
-// BenchmarkLoopbackUpdate is one update a request, each durable when answered, beside
-// a bare handler in the same run.
+// BenchmarkLoopbackUpdate is one update a request. With "still" nothing is behind the interface but
+// an answer made before: the share that is HTTP's alone.
 func BenchmarkLoopbackUpdate(b *testing.B) {
-	for _, connections := range []int{1, 16, 64, 256} {
-		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
-			addr := benchNode(b)
-			answer, err := http.Post("http://"+addr+"/v1/counters/"+benchName(0), "application/json", bytes.NewReader([]byte(`{"amount":"7"}`)))
-			if err != nil {
-				b.Fatal(err)
+	needWrk(b)
+	b.Run("still", func(b *testing.B) { benchmarkPair(b, newBenchAPI(b, newStill()), "POST", "update", 64) })
+	for _, durability := range []string{"none", "always"} {
+		b.Run(durability, func(b *testing.B) {
+			n := benchNode(b, durability)
+			for _, connections := range []int{1, 16, 64, 256} {
+				b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
+					before := n.Statistics()
+					benchmarkPair(b, newBenchAPI(b, n), "POST", "update", connections)
+					after := n.Statistics()
+					b.ReportMetric(float64(after.Tickets-before.Tickets)/float64(after.Commits-before.Commits), "updates/commit")
+				})
 			}
-			body, err := io.ReadAll(answer.Body)
-			answer.Body.Close()
-			if err != nil || answer.StatusCode != 201 {
-				b.Fatal(err, answer.Status)
-			}
-			bareAddr := serve(b, bareHandler(answer, body))
-			load(b, addr, connections, 1000, updateRequest)
-			b.ReportAllocs()
-			b.ResetTimer()
-			// In turns, so that both meet the same mood of the machine.
-			const rounds = 8
-			var bareTook time.Duration
-			for round := range rounds {
-				share := b.N*(round+1)/rounds - b.N*round/rounds
-				load(b, addr, connections, share, updateRequest)
-				b.StopTimer()
-				began := time.Now()
-				load(b, bareAddr, connections, share, updateRequest)
-				bareTook += time.Since(began)
-				b.StartTimer()
-			}
-			b.StopTimer()
-			rate := float64(b.N) / b.Elapsed().Seconds()
-			bare := float64(b.N) / bareTook.Seconds()
-			b.ReportMetric(rate, "updates/s")
-			b.ReportMetric(bare, "bare/s")
-			b.ReportMetric(rate/bare, "of-bare")
 		})
 	}
 }
 
-// BenchmarkLoopbackBatch is a thousand updates a request over four connections.
-func BenchmarkLoopbackBatch(b *testing.B) {
-	addr := benchNode(b)
-	var lines bytes.Buffer
-	for i := range 1000 {
-		fmt.Fprintf(&lines, `{"op":"counter.update","name":"%s","amount":"7"}`+"\n", benchName(i*7919))
-	}
-	request := fmt.Appendf(nil, "POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s", lines.Len(), lines.Bytes())
-	b.ReportAllocs()
-	b.ResetTimer()
-	load(b, addr, 4, b.N, func(dst []byte, _ int) []byte { return append(dst, request...) })
-	b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "updates/s")
+// BenchmarkLoopbackRead is a read a request.
+func BenchmarkLoopbackRead(b *testing.B) {
+	needWrk(b)
+	b.Run("still", func(b *testing.B) { benchmarkPair(b, newBenchAPI(b, newStill()), "GET", "read", 64) })
+	b.Run("node", func(b *testing.B) {
+		benchmarkPair(b, newBenchAPI(b, benchNode(b, "always")), "GET", "read", 64)
+	})
 }
 
-// BenchmarkLoopbackRead is a read a request over 64 connections.
-func BenchmarkLoopbackRead(b *testing.B) {
-	addr := benchNode(b)
-	b.ReportAllocs()
-	b.ResetTimer()
-	load(b, addr, 64, b.N, readRequest)
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
+// BenchmarkLoopbackBatch is a thousand updates a request, each durable when answered.
+func BenchmarkLoopbackBatch(b *testing.B) {
+	needWrk(b)
+	n := benchNode(b, "always")
+	addr := serve(b, newBenchAPI(b, n))
+	for _, connections := range []int{1, 4, 16} {
+		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
+			var rates []float64
+			for b.Loop() {
+				rates = append(rates, 1000*wrk(b, addr, "batch", connections).perSecond)
+			}
+			b.ReportMetric(median(rates), "updates/s")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }
