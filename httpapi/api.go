@@ -32,6 +32,7 @@ type API struct {
 	limits   Limits
 	log      *slog.Logger
 	mux      *chi.Mux
+	direct   map[string]*route // by method: those of one counter, see find
 	metrics  *metrics
 	graph    func(string) ([]byte, error)
 	topology func() any
@@ -97,7 +98,7 @@ func New(node Node, cfg Config) (*API, error) {
 func (a *API) Routes() chi.Routes { return a.mux }
 
 func (a *API) router() {
-	a.mux = chi.NewRouter()
+	a.mux, a.direct = chi.NewRouter(), make(map[string]*route)
 	a.mux.Use(escapedPath)
 	a.mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		w.(*exchange).fail(problem(NotFound, ""))
@@ -114,7 +115,28 @@ func (a *API) router() {
 			rt.params = slices.Concat(rt.params, changeParams)
 		}
 		a.mux.Method(rt.method, rt.pattern, &rt)
+		if rt.pattern == counterPath+"{name}" {
+			a.direct[rt.method] = &rt
+		}
 	}
+}
+
+const counterPath = "/v1/counters/"
+
+// find is the route of a single counter with its name, the hot ones, found without what the router
+// allocates for each request. nil leaves the request to the router.
+//
+// Where the path needs no RawPath, its default encoding is what was sent: no segment has an encoded
+// slash, and each is the decoded one.
+func (a *API) find(r *http.Request) (rt *route, name string) {
+	if r.URL.RawPath != "" || !strings.HasPrefix(r.URL.Path, counterPath) {
+		return nil, ""
+	}
+	name = r.URL.Path[len(counterPath):]
+	if name == "" || strings.IndexByte(name, '/') >= 0 {
+		return nil, ""
+	}
+	return a.direct[r.Method], name
 }
 
 // ServeHTTP checks what all routes have in common and calls the handler. The

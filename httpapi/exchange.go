@@ -24,6 +24,7 @@ type exchange struct {
 	api     *API
 	r       *http.Request
 	route   *route // nil until it is found
+	direct  string // the name where API.find found the route
 	query   url.Values
 	id      string
 	began   time.Time
@@ -88,6 +89,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := a.origins.Check(r); err != nil {
 		x.fail(problem(CrossOrigin, ""))
+		return
+	}
+	if rt, name := a.find(r); rt != nil {
+		x.direct = name
+		rt.ServeHTTP(x, r)
 		return
 	}
 	a.mux.ServeHTTP(x, r)
@@ -276,7 +282,15 @@ func (x *exchange) segment(which field, check func(string) error) (string, error
 	return s, nil
 }
 
-func (x *exchange) name() (string, error) { return x.segment(fName, checkName) }
+func (x *exchange) name() (string, error) {
+	if x.direct == "" {
+		return x.segment(fName, checkName)
+	}
+	if err := checkName(x.direct); err != nil {
+		return "", fName.problem("%s", err)
+	}
+	return x.direct, nil
+}
 
 // checkName refuses what tickets.CheckName does, and the two names that
 // clients and proxies take for directions in a path.
