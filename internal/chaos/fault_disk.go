@@ -46,7 +46,7 @@ func (f *struck) flags() uint32 {
 // strace attaches to a process until detach is called.
 func (f *struck) strace(n *node, args ...string) (log string, detach func(), err error) {
 	log = filepath.Join(f.Dir, "strace-"+n.host)
-	c := exec.Command("strace", append([]string{"-f", "-qq", "-s", "0", "-o", log, "-p", fmt.Sprint(n.pid())}, args...)...)
+	c := exec.Command("strace", append([]string{"-f", "-qq", "-y", "-s", "0", "-o", log, "-p", fmt.Sprint(n.pid())}, args...)...)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := f.starter(c.Start); err != nil {
 		return "", nil, err
@@ -81,7 +81,7 @@ func (f *struck) failingSync(ctx context.Context) error {
 		select {
 		case <-done:
 		case <-time.After(Patience):
-			return fmt.Errorf("%s did not stop after an fsync failed", n.host)
+			f.violate("%s did not stop after an fsync of its ledger failed", n.host)
 		}
 	}
 	detach()
@@ -101,8 +101,8 @@ func (f *struck) failingSync(ctx context.Context) error {
 }
 
 var (
-	writes   = regexp.MustCompile(`pwrite64\((\d+), .*, (\d+)\)? `)
-	injected = regexp.MustCompile(`fdatasync\((\d+).*INJECTED`)
+	writes = regexp.MustCompile(`pwrite64\(\d+<.*/(\w+)\.db>, .*, (\d+)\)? `)
+	syncs  = regexp.MustCompile(`fdatasync\(\d+<.*/(\w+)\.db>`)
 )
 
 // failedSyncs counts which fsyncs of a ledger failed: before the head page of a
@@ -113,19 +113,27 @@ func (f *struck) failedSyncs(log string) (failed int) {
 		return 0
 	}
 	defer file.Close()
-	last := make(map[string]string)
+	wrote, syncing := make(map[string]string), make(map[string]string) // by file, by thread
 	for lines := bufio.NewScanner(file); lines.Scan(); {
+		thread, _, _ := strings.Cut(lines.Text(), " ")
 		if m := writes.FindStringSubmatch(lines.Text()); m != nil {
-			last[m[1]] = m[2]
-		} else if m := injected.FindStringSubmatch(lines.Text()); m != nil {
-			failed++
-			switch last[m[1]] {
-			case "0", "4096":
-				f.count("failing fsync: of a head page", 1)
-			default:
-				f.count("failing fsync: of data", 1)
-			}
+			wrote[m[1]] = m[2]
+		} else if m := syncs.FindStringSubmatch(lines.Text()); m != nil {
+			syncing[thread] = m[1]
 		}
+		if !strings.Contains(lines.Text(), "INJECTED") {
+			continue
+		}
+		switch at := wrote["ledger"]; {
+		case syncing[thread] != "ledger":
+			f.count("failing fsync: of the index", 1)
+			continue
+		case at == "0" || at == "4096":
+			f.count("failing fsync: of a head page", 1)
+		default:
+			f.count("failing fsync: of data", 1)
+		}
+		failed++
 	}
 	return failed
 }

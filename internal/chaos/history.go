@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"hash/crc32"
 	"sync"
 	"time"
 )
@@ -46,6 +47,9 @@ type fact struct {
 	by       string // who said so
 }
 
+// number is one by which facts replace each other evenly.
+func (f *fact) number() uint32 { return crc32.ChecksumIEEE([]byte(f.path + f.at)) }
+
 const mostFacts = 3000
 
 func newHistory() *history {
@@ -79,9 +83,14 @@ func (h *history) final(f *fact) (before *fact) {
 		}
 		return nil
 	}
+	h.known[key] = f
 	if len(h.facts) < mostFacts {
-		h.facts, h.known[key] = append(h.facts, f), f
+		h.facts = append(h.facts, f)
+		return nil
 	}
+	i := int(f.number()) % mostFacts
+	delete(h.known, [2]string{h.facts[i].path, h.facts[i].at})
+	h.facts[i] = f
 	return nil
 }
 

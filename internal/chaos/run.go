@@ -16,11 +16,11 @@ type Plan struct {
 	Load      Load
 	Faults    []Fault
 	Duration  time.Duration
-	Hold      time.Duration             // of a fault: from a quarter to one and a quarter of it
-	Pause     time.Duration             // longest between the beginnings of two faults
-	Keep      int                       // processes of the first so many nodes are not ended
-	Look      time.Duration             // of the observers, between two questions
-	Meanwhile func(ctx context.Context) // runs beside; nil for nothing
+	Hold      time.Duration                      // of a fault: from a quarter to one and a quarter of it
+	Pause     time.Duration                      // longest between the beginnings of two faults
+	Keep      int                                // processes of the first so many nodes are not ended
+	Look      time.Duration                      // of the observers, between two questions
+	Meanwhile func(ctx context.Context, r *Ring) // runs beside; nil for nothing
 }
 
 // Run lets clients and the nemesis loose, and then checks all that was seen.
@@ -41,7 +41,7 @@ func (r *Ring) Run(ctx context.Context, p Plan) error {
 		working.Go(func() { c.work(troubled) })
 	}
 	if p.Meanwhile != nil {
-		working.Go(func() { p.Meanwhile(troubled) })
+		working.Go(func() { p.Meanwhile(troubled, r) })
 	}
 	r.nemesis(troubled, &p)
 	working.Wait()

@@ -1,0 +1,218 @@
+//go:build linux
+
+package chaos
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Soak watches what the processes of a ring use.
+type Soak struct {
+	CSV   io.Writer     // a line for each sample
+	Every time.Duration // between samples
+
+	ring    *Ring
+	begun   time.Time
+	samples []usage
+}
+
+// usage is what one process used at one time.
+type usage struct {
+	at       time.Duration
+	host     string
+	run      int64 // of the process
+	measured [measures]float64
+}
+
+// What is measured. Heap is what was alive after the last collection, by the
+// goal that Go set itself for the next; anon is resident memory that is not the
+// map of a file.
+const (
+	rss = iota
+	anon
+	heap
+	fds
+	goroutines
+	fileSize
+	stored
+	perTicket
+	cpu
+	measures
+)
+
+var measureNames = [measures]string{
+	"rss_bytes", "anon_bytes", "heap_live_bytes", "fds", "goroutines", "disk_bytes", "tickets", "disk_bytes_per_ticket", "cpu_seconds",
+}
+
+// Watch samples until ctx ends.
+func (s *Soak) Watch(ctx context.Context, r *Ring) {
+	s.ring, s.begun = r, time.Now()
+	w := csv.NewWriter(s.CSV)
+	s.write(w, append([]string{"seconds", "host", "run"}, measureNames[:]...))
+	tick := time.NewTicker(s.Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, n := range r.nodes {
+			u, err := n.usage(ctx)
+			if err != nil {
+				continue // it is down, or stopped
+			}
+			u.at = time.Since(s.begun)
+			s.samples = append(s.samples, u)
+			line := []string{fmt.Sprintf("%.0f", u.at.Seconds()), u.host, fmt.Sprint(u.run)}
+			for _, m := range u.measured {
+				line = append(line, strconv.FormatFloat(m, 'f', -1, 64))
+			}
+			s.write(w, line)
+		}
+	}
+}
+
+func (s *Soak) write(w *csv.Writer, line []string) {
+	err := w.Write(line)
+	w.Flush()
+	if err = cmp.Or(err, w.Error()); err != nil {
+		s.ring.violate("soak: %v", err)
+	}
+}
+
+// usage asks a process and the kernel.
+func (n *node) usage(ctx context.Context) (u usage, err error) {
+	u.host, u.run = n.host, n.run.Load()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	a, err := n.call(ctx, "GET", "/metrics", nil, "")
+	if err != nil {
+		return u, err
+	}
+	of := map[string]int{
+		"process_resident_memory_bytes": rss, "process_open_fds": fds, "go_goroutines": goroutines,
+		"bluerings_disk_bytes": fileSize, "process_cpu_seconds_total": cpu, "go_memstats_next_gc_bytes": heap,
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(a.body)); lines.Scan(); {
+		name, text, _ := strings.Cut(lines.Text(), " ")
+		if m, ok := of[name]; ok {
+			if u.measured[m], err = strconv.ParseFloat(text, 64); err != nil {
+				return u, err
+			}
+		}
+	}
+	u.measured[heap] /= 2 // GOGC is 100
+	var s struct{ Tickets float64 }
+	if err := n.get(ctx, "/v1/statistics", &s); err != nil {
+		return u, err
+	}
+	u.measured[stored] = s.Tickets
+	u.measured[perTicket] = u.measured[fileSize] / max(1, s.Tickets)
+	u.measured[anon], err = residentAnon(n.pid())
+	return u, err
+}
+
+func residentAnon(pid int) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, found := strings.Cut(string(text), "RssAnon:")
+	kib, _, _ := strings.Cut(strings.TrimSpace(after), " ")
+	if !found {
+		return 0, fmt.Errorf("no RssAnon for process %d", pid)
+	}
+	n, err := strconv.ParseFloat(kib, 64)
+	return n * 1024, err
+}
+
+// line is a straight line through samples of one process.
+type line struct {
+	samples     int
+	perHour     float64
+	first, last float64 // of the line
+}
+
+// fit is the least squares line through what one process used in the second
+// half of the time; samples is 0 if it did not run all that time.
+func (s *Soak) fit(host string, m int) (l line) {
+	if len(s.samples) == 0 {
+		return l
+	}
+	end := s.samples[len(s.samples)-1].at
+	var xs, ys []float64
+	run := int64(-1)
+	for _, u := range s.samples {
+		if u.host != host || u.at < end/2 {
+			continue
+		}
+		if run >= 0 && u.run != run {
+			return line{}
+		}
+		run = u.run
+		xs, ys = append(xs, u.at.Hours()), append(ys, u.measured[m])
+	}
+	return leastSquares(xs, ys)
+}
+
+func leastSquares(xs, ys []float64) line {
+	n := float64(len(xs))
+	var sx, sy, sxx, sxy float64
+	for i, x := range xs {
+		sx, sy, sxx, sxy = sx+x, sy+ys[i], sxx+x*x, sxy+x*ys[i]
+	}
+	slope := (n*sxy - sx*sy) / (n*sxx - sx*sx)
+	if len(xs) < 3 || n*sxx == sx*sx {
+		return line{}
+	}
+	at := func(x float64) float64 { return (sy-slope*sx)/n + slope*x }
+	return line{samples: len(xs), perHour: slope, first: at(xs[0]), last: at(xs[len(xs)-1])}
+}
+
+// The bounds of growth per hour in a process, over the second half. The memory
+// of tickets is that of names and ids, which do not leave while names live.
+const (
+	mostAnon       = 64 << 20
+	mostHeap       = 24 << 20
+	mostFDs        = 8
+	mostGoroutines = 16
+	mostPerTicket  = 0.10 // share of bytes per ticket that they may grow in the hour
+)
+
+// Verdict fits lines and says what grew too much, and what was measured.
+func (s *Soak) Verdict() (broken []string, report string) {
+	var b strings.Builder
+	bounds := map[int]float64{anon: mostAnon, heap: mostHeap, fds: mostFDs, goroutines: mostGoroutines}
+	judged := 0
+	for _, n := range s.ring.nodes {
+		for m := range measures {
+			l := s.fit(n.host, m)
+			if l.samples == 0 {
+				continue
+			}
+			judged++
+			fmt.Fprintf(&b, "%s %-22s %14.1f to %14.1f, %+14.1f per hour (%d samples)\n", n.host, measureNames[m], l.first, l.last, l.perHour, l.samples)
+			if bound, bounded := bounds[m]; bounded && l.perHour > bound {
+				broken = append(broken, fmt.Sprintf("%s: %s grows by %.1f an hour, more than %.0f", n.host, measureNames[m], l.perHour, bound))
+			}
+			if m == perTicket && l.perHour > mostPerTicket*l.first {
+				broken = append(broken, fmt.Sprintf("%s: a ticket takes %.1f bytes, and %.1f more every hour", n.host, l.first, l.perHour))
+			}
+		}
+	}
+	if judged == 0 {
+		broken = append(broken, "no process ran through the second half")
+	}
+	return broken, b.String()
+}
