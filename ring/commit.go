@@ -267,13 +267,17 @@ func (n *Node) release(number uint64, err error) {
 	}
 }
 
-// fail reports that the node cannot go on.
+// fail reports that the node cannot go on. Only the committer calls it.
 func (n *Node) fail(err error) {
-	n.log.Error("the disk failed, the node has to stop", "err", err)
 	select {
-	case n.fatal <- err:
+	case <-n.failed:
+		return // it was told
 	default:
 	}
+	n.log.Error("the disk failed, the node has to stop", "err", err)
+	n.failure = err
+	close(n.failed)
+	n.fatal <- err
 }
 
 // settle waits until everything that was accepted is durable.
@@ -291,8 +295,8 @@ func (n *Node) settle(ctx context.Context) error {
 	select {
 	case <-w.done:
 		return w.err
-	case err := <-n.fatal:
-		return err
+	case <-n.failed:
+		return n.failure
 	case <-ctx.Done():
 		return ctx.Err()
 	}

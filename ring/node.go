@@ -47,7 +47,9 @@ type Node struct {
 	wake      chan struct{} // the next tick may be due earlier
 	hurry     chan struct{} // commit without waiting for the interval
 	stretches chan replica.Stretch
-	fatal     chan error
+	fatal     chan error    // for who runs the node
+	failed    chan struct{} // closed once nothing can be stored any more, for the node itself
+	failure   error         // why; read it after failed
 	draining  chan struct{} // closed by Drain
 	stop      chan struct{}
 	done      sync.WaitGroup
@@ -86,7 +88,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		cfg: cfg, kind: kind, log: cfg.Logger.With("scope", "ring"), store: store, start: time.Now(),
 		waiters: make(map[uint64]*waiter), changed: make(chan struct{}),
 		kick: make(chan struct{}, 1), hurry: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		stretches: make(chan replica.Stretch, 1024), fatal: make(chan error, 1), stop: make(chan struct{}), draining: make(chan struct{}),
+		stretches: make(chan replica.Stretch, 1024), fatal: make(chan error, 1), failed: make(chan struct{}), stop: make(chan struct{}), draining: make(chan struct{}),
 	}
 	if err := n.load(self.Updates(), self.Forwards()); err != nil {
 		return nil, errors.Join(err, store.Close())
