@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// killer is a set of tests that is expected to fail with a mutant.
+type killer struct {
+	spec  string // as written: name, or name:tests
+	suite        // which tests
+	run   string // pattern for -test.run
+}
+
+// suite is the tests of one package. Time over its limit is no verdict: a
+// slow machine kills nothing.
+type suite struct {
+	name, pkg string
+	cost      int // order: cheapest first
+	limit     time.Duration
+	args      []string
+}
+
+var suites = []suite{
+	{name: "hlc", pkg: "hlc", limit: time.Minute},
+	{name: "value", pkg: "value", limit: time.Minute},
+	{name: "transcripts", pkg: "ring/replica", limit: time.Minute},
+	{name: "laws", pkg: "tickets", limit: 2 * time.Minute},
+	{name: "boltstore", pkg: "ring/boltstore", limit: 2 * time.Minute},
+	{name: "client", pkg: "internal/client", limit: time.Minute},
+	{name: "zmqbus", pkg: "ring/zmqbus", limit: 2 * time.Minute},
+	{name: "httpapi", pkg: "httpapi", limit: time.Minute},
+	{name: "ring", pkg: "ring", limit: 2 * time.Minute},
+	{name: "simulator", pkg: "ring/simulator", limit: 90 * time.Second, args: []string{"-seeds", "100000"}},
+	{name: "blackbox", pkg: "internal/blackbox", limit: 4 * time.Minute},
+}
+
+func parseKiller(spec string) (killer, error) {
+	name, tests, chosen := strings.Cut(spec, ":")
+	for i, s := range suites {
+		if s.name != name {
+			continue
+		}
+		s.cost = i
+		k := killer{spec: spec, suite: s, run: "."}
+		if s.name == "simulator" {
+			k.run = "^TestSeeds$"
+		}
+		if chosen {
+			k.run = "^(" + tests + ")$"
+		}
+		return k, nil
+	}
+	return killer{}, fmt.Errorf("there is no killer %q", name)
+}
+
+// verdict is what became of the tests of a killer.
+type verdict struct {
+	failed  bool
+	expired bool   // ended at its limit without having failed
+	by      string // the first test that failed
+	seeds   int    // simulator: played until one failed
+	took    time.Duration
+	output  string
+}
+
+// bench builds and runs test binaries of the tree at root.
+type bench struct {
+	root, dir string
+	limit     time.Duration // of the simulator; 0: its own
+	baseline  map[string]string
+}
+
+// build makes the test binary of a package with an overlay, "" for none.
+func (b *bench) build(ctx context.Context, k killer, overlay string) (string, error) {
+	if overlay == "" && b.baseline[k.pkg] != "" {
+		return b.baseline[k.pkg], nil
+	}
+	binary := filepath.Join(b.dir, k.name+".test")
+	if overlay == "" {
+		binary = filepath.Join(b.dir, "baseline-"+k.name+".test")
+		b.baseline[k.pkg] = binary
+	}
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay="+overlay, "-o", binary, "./"+k.pkg)
+	cmd.Dir = b.root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("it does not compile with %s: %w\n%s", k.pkg, err, out)
+	}
+	return binary, nil
+}
+
+var (
+	failedTest = regexp.MustCompile(`^\s*--- FAIL: (\S+)`)
+	failedSeed = regexp.MustCompile(`\bseed (\d+)\b`)
+	crashed    = regexp.MustCompile(`^(panic:|fatal error:|blackbox:)`)
+)
+
+// try runs a killer. The error says that it could not be run.
+func (b *bench) try(ctx context.Context, k killer, overlay string, more ...string) (verdict, error) {
+	binary, err := b.build(ctx, k, overlay)
+	if err != nil {
+		return verdict{}, err
+	}
+	limit := k.limit
+	if k.name == "simulator" && b.limit > 0 {
+		limit = b.limit
+	}
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	args := append([]string{"-test.run", k.run, "-test.v", "-test.timeout", "0"}, k.args...)
+	cmd := exec.CommandContext(ctx, binary, append(args, more...)...)
+	cmd.Dir = filepath.Join(b.root, filepath.FromSlash(k.pkg))
+	cmd.Env = os.Environ()
+	if overlay != "" { // for tests that build the program
+		cmd.Env = append(cmd.Env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+overlay))
+	}
+	cmd.WaitDelay = 5 * time.Second
+	read, write := io.Pipe()
+	cmd.Stdout, cmd.Stderr = write, write
+	seen := make(chan verdict)
+	go func() { seen <- watch(read, k.name == "simulator", cancel) }()
+	err = cmd.Run()
+	_ = write.Close()
+	v := <-seen
+	v.took = time.Since(begun)
+	return v, v.judge(ctx, err)
+}
+
+// judge makes of how the process ended what it says.
+func (v *verdict) judge(ctx context.Context, err error) error {
+	var exit *exec.ExitError
+	switch {
+	case strings.Contains(v.output, "no tests to run"):
+		return errors.New("there is no such test")
+	case v.failed || err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		v.expired = true
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &exit):
+		v.failed, v.by = true, "it crashed"
+		return nil
+	}
+	return err
+}
+
+// watch reads what a test binary prints. It ends the simulator with the first
+// seed that fails.
+func watch(output io.Reader, simulator bool, end func()) verdict {
+	var v verdict
+	var text strings.Builder
+	lines := bufio.NewScanner(output)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		if text.Len() < 1<<20 {
+			text.WriteString(line + "\n")
+		}
+		switch {
+		case simulator && failedSeed.MatchString(line) && !v.failed:
+			v.failed, v.by = true, strings.TrimSpace(line)
+			v.seeds, _ = strconv.Atoi(failedSeed.FindStringSubmatch(line)[1])
+			end()
+		case failedTest.MatchString(line):
+			v.note(failedTest.FindStringSubmatch(line)[1])
+		case crashed.MatchString(line):
+			v.note(line)
+		}
+	}
+	_, _ = io.Copy(io.Discard, output) // lines beyond the buffer: let the process go on
+	v.output = text.String()
+	return v
+}
+
+// note keeps the first failure; of a test and its part, the part.
+func (v *verdict) note(by string) {
+	if !v.failed || strings.HasPrefix(by, v.by+"/") {
+		v.failed, v.by = true, by
+	}
+}
