@@ -1,0 +1,154 @@
+package ring
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"bluerings/hlc"
+	"bluerings/tickets"
+	"bluerings/value"
+)
+
+// crash ends a node as a crash of its process would: nothing more is stored.
+func crash(t testing.TB, n *Node) {
+	t.Helper()
+	n.Drain()
+	if n.bus != nil {
+		if err := n.bus.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(n.stop)
+	n.done.Wait()
+	n.meters.unregister()
+	if err := n.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// slowly is a durability whose commits wait until somebody is in a hurry.
+func slowly(t testing.TB) Durability {
+	t.Helper()
+	d, err := ParseDurability("interval=1m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// verified fails the test unless a directory is as its tickets say.
+func verified(t testing.TB, dir string) {
+	t.Helper()
+	var found bytes.Buffer
+	if n, err := Verify(t.Context(), dir, &found); err != nil || n != 0 {
+		t.Fatalf("%d differences, %v\n%s", n, err, found.String())
+	}
+}
+
+// TestCheckpointCoversWhatItHolds: the index says that it covers a prefix, and
+// that has to be the one its rows were taken at, also while updates go on.
+func TestCheckpointCoversWhatItHolds(t *testing.T) {
+	for _, durability := range []Durability{{}, slowly(t)} {
+		dir := t.TempDir() + "/data"
+		n := open(t, Config{Data: dir, Durability: durability})
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					add(t, n, "c", "1", "")
+				}
+			}
+		}()
+		for range 20 {
+			if err := n.checkpoint(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		close(stop)
+		<-done
+		crash(t, n)
+		verified(t, dir)
+		n = open(t, Config{Data: dir})
+		if n.store.Restored() {
+			t.Error("the index knew of tickets that the ledger lacks")
+		}
+		closeNode(t, n)
+	}
+}
+
+// TestCollectionIsOnRecordFirst: whoever crashes in the middle of a collection
+// still says that earlier values were collected, and not that they were zero.
+func TestCollectionIsOnRecordFirst(t *testing.T) {
+	dir := t.TempDir() + "/data"
+	n := open(t, Config{Data: dir, ExpiryGrace: -1})
+	key := tickets.Key{Family: tickets.Counters, Name: "short"}
+	command := Command{Op: tickets.CounterAdd, Name: "short", Amount: value.FromInt64(5), Expire: n.Now().Add(50 * time.Millisecond)}
+	if out, err := n.Apply(t.Context(), []Command{command}); err != nil || out[0].Err != nil {
+		t.Fatal(out, err)
+	}
+	alive := n.Now()
+	waitUntil(t, "the name is gone", func() bool { _, ok := n.Read(key); return !ok })
+	waitUntil(t, "its end is final", func() bool { return n.Verdict().FinalThrough > command.Expire })
+	closeNode(t, n)
+
+	n = open(t, Config{Data: dir, ExpiryGrace: -1, Durability: slowly(t)})
+	n.cfg.ExpiryGrace = 0
+	add(t, n, "other", "1", "")
+	if err := n.settle(t.Context()); err != nil { // from here on nobody commits for a minute
+		t.Fatal(err)
+	}
+	waitUntil(t, "its end is final again", func() bool { return n.Verdict().FinalThrough > command.Expire })
+	collected := make(chan error)
+	go func() { collected <- n.collect() }()
+	patience := time.NewTicker(100 * time.Millisecond)
+	defer patience.Stop()
+	for waiting := true; waiting; {
+		select {
+		case err := <-collected:
+			if err != nil {
+				t.Fatal(err)
+			}
+			waiting = false
+		case <-patience.C:
+			signal(n.hurry) // it waits for its record, as it should
+		}
+	}
+	crash(t, n)
+
+	n = open(t, Config{Data: dir, ExpiryGrace: -1})
+	defer closeNode(t, n)
+	command.Expire = hlc.Never
+	if out, err := n.Apply(t.Context(), []Command{command}); err != nil || out[0].Err != nil || !out[0].Created {
+		t.Fatal(out, err)
+	}
+	if r, err := n.ReadAt(t.Context(), key, alive); !errors.Is(err, ErrExpired) {
+		t.Fatalf("as of an earlier life: %s, %v", r.Value.String(n.kind), err)
+	}
+}
+
+// TestCoherenceOnDemand: an update that is wanted only while the ring is whole
+// leaves nothing behind when it is not.
+func TestCoherenceOnDemand(t *testing.T) {
+	topo := generate(t, "full-mesh", 2)
+	h := topo.Members()[0]
+	self, _ := topo.Node(h)
+	n := open(t, Config{Topology: topo, Host: h, Data: t.TempDir() + "/data", Bind: []string{self.Pub}})
+	defer closeNode(t, n)
+	out, err := n.Apply(context.Background(), []Command{
+		{Op: tickets.CounterAdd, Name: "c", Amount: value.FromInt64(1), Expire: hlc.Never, RequireCoherence: true},
+		{Op: tickets.CounterAdd, Name: "d", Amount: value.FromInt64(2), Expire: hlc.Never},
+	})
+	if err != nil || !errors.Is(out[0].Err, ErrNotCoherent) || out[1].Err != nil {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if c, d := n.total("c"), n.total("d"); c != "unknown" || d != "2" {
+		t.Fatalf("c is %s, d is %s", c, d)
+	}
+}
