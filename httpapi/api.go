@@ -44,6 +44,7 @@ type API struct {
 	tokens          atomic.Pointer[[]Token]
 
 	last      atomic.Pointer[verdict]
+	bodies    atomic.Int64  // bytes of larger bodies that are being read
 	waits     chan struct{} // one element for each request that waits
 	idPrefix  string
 	idCounter atomic.Uint64

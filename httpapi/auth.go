@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 )
 
 // Scope is what a token permits.
@@ -46,6 +47,7 @@ type Token struct {
 	Name   string // who holds it; for logs
 	Scopes Scope
 	Hash   [sha256.Size]byte
+	Expire int64 // Unix seconds from which on it is good no more; 0: never
 }
 
 // HashToken is the hash of a token as token files hold it: SHA-256 in
@@ -58,9 +60,10 @@ func HashToken(token string) string {
 // maxTokens bounds a token file: every request is compared with all of them.
 const maxTokens = 1000
 
-// ParseTokens reads a token file. Each line has three words: a name, the
-// scopes joined by commas, and the hash that HashToken gives. Empty lines and
-// lines that begin with # say nothing.
+// ParseTokens reads a token file. Each line has three or four words: a name,
+// the scopes joined by commas, the hash that HashToken gives, and the time in
+// RFC 3339 from which the token is good no more. Empty lines and lines that
+// begin with # say nothing.
 //
 //	biller  read,write  b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9
 //
@@ -98,8 +101,8 @@ func ParseTokens(file []byte) ([]Token, error) {
 }
 
 func parseToken(words []string) (Token, error) {
-	if len(words) != 3 {
-		return Token{}, errors.New("it takes a name, scopes and a hash, separated by spaces")
+	if len(words) != 3 && len(words) != 4 {
+		return Token{}, errors.New("it takes a name, scopes, a hash and perhaps the end of its validity, separated by spaces")
 	}
 	t := Token{Name: words[0]}
 	for scope := range strings.SplitSeq(words[1], ",") {
@@ -114,6 +117,13 @@ func parseToken(words []string) (Token, error) {
 		return Token{}, fmt.Errorf("the hash has to be %d hexadecimal digits", 2*len(t.Hash))
 	}
 	copy(t.Hash[:], hash)
+	if len(words) == 4 {
+		end, err := time.Parse(time.RFC3339, words[3])
+		if err != nil || end.Unix() <= 0 {
+			return Token{}, fmt.Errorf("%s is no time such as 2027-01-31T00:00:00Z", brief(words[3]))
+		}
+		t.Expire = end.Unix()
+	}
 	return t, nil
 }
 
@@ -147,9 +157,12 @@ func (a *API) admit(r *http.Request, needed Scope) *Problem {
 	if err != nil {
 		return err
 	}
-	scopes, known := a.scopes(token)
+	scopes, known, expire := a.scopes(token)
 	if !known {
 		return problem(Unauthorized, "the token is not known")
+	}
+	if expire != 0 && time.Now().Unix() >= expire {
+		return problem(Unauthorized, "the token has expired")
 	}
 	if scopes&needed != needed {
 		return problem(Forbidden, "this takes the scope %s", needed)
@@ -171,11 +184,11 @@ func bearer(h http.Header) (string, *Problem) {
 
 // scopes looks the token up. The time it takes tells neither whether nor where
 // it was found.
-func (a *API) scopes(token string) (scopes Scope, known bool) {
+func (a *API) scopes(token string) (scopes Scope, known bool, expire int64) {
 	sum := sha256.Sum256([]byte(token))
 	tokens := a.tokens.Load()
 	if tokens == nil {
-		return 0, false
+		return 0, false, 0
 	}
 	found := 0
 	for i := range *tokens {
@@ -183,6 +196,7 @@ func (a *API) scopes(token string) (scopes Scope, known bool) {
 		same := subtle.ConstantTimeCompare(sum[:], t.Hash[:])
 		found |= same
 		scopes |= t.Scopes & -Scope(same)
+		expire |= t.Expire & -int64(same)
 	}
-	return scopes, found == 1
+	return scopes, found == 1, expire
 }

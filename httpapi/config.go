@@ -36,6 +36,7 @@ type Config struct {
 type Limits struct {
 	Body      int           // bytes of a request body; 1 MiB
 	Batch     int           // bytes of the body of a batch; 8 MiB
+	Bodies    int           // bytes of all bodies above 64 KiB that are in memory at a time; 256 MiB
 	Lines     int           // changes in a batch; 10,000
 	URL       int           // bytes of path and query; 20 KiB
 	Wait      time.Duration // longest wait of a request; 60 s
@@ -63,6 +64,8 @@ func (l Limits) effective() Limits {
 	}
 	orInt(&l.Body, 1<<20)
 	orInt(&l.Batch, 8<<20)
+	orInt(&l.Bodies, 256<<20)
+	l.Bodies = max(l.Bodies, 4*l.Batch, 4*l.Body)
 	orInt(&l.Lines, 10_000)
 	orInt(&l.URL, 20<<10)
 	orInt(&l.Waits, 1024)

@@ -31,16 +31,23 @@ type exchange struct {
 	status  int // 0 until the header is written
 	written int64
 	in      []byte // the body, valid until the exchange ends
+	room    int64  // bytes of in that are counted in API.bodies
 	out     []byte // where answers are put together
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// keptBytes is the largest buffer that waits for its next use, and how much of
-// a body its Content-Length alone makes room for.
-const keptBytes = 1 << 20
+// keptBytes is the largest buffer that waits for its next use, freeBytes how
+// much of a body its Content-Length alone makes room for: promises are cheap.
+const (
+	keptBytes = 1 << 20
+	freeBytes = 64 << 10
+)
 
 func (x *exchange) release() {
+	if x.room > 0 {
+		x.api.bodies.Add(-x.room)
+	}
 	in, out := x.in[:0], x.out[:0]
 	if cap(in) > keptBytes {
 		in = nil
@@ -220,7 +227,7 @@ func (x *exchange) body(limit int, mediaTypes ...string) ([]byte, error) {
 	}
 	x.in = x.in[:0]
 	if n := int(x.r.ContentLength); n > cap(x.in) {
-		x.in = make([]byte, 0, min(n+1, keptBytes))
+		x.in = make([]byte, 0, min(n+1, freeBytes))
 	}
 	for {
 		if len(x.in) == cap(x.in) {
@@ -228,6 +235,9 @@ func (x *exchange) body(limit int, mediaTypes ...string) ([]byte, error) {
 		}
 		n, err := x.r.Body.Read(x.in[len(x.in):cap(x.in)])
 		x.in = x.in[:len(x.in)+n]
+		if p := x.counted(); p != nil {
+			return nil, p
+		}
 		switch {
 		case len(x.in) > limit:
 			return nil, tooLarge(limit)
@@ -237,6 +247,20 @@ func (x *exchange) body(limit int, mediaTypes ...string) ([]byte, error) {
 			return nil, unreadable(err)
 		}
 	}
+}
+
+// counted counts a body that is not small among all that are being read, and
+// refuses what would not fit beside the others.
+func (x *exchange) counted() *Problem {
+	if len(x.in) <= freeBytes || int64(cap(x.in)) == x.room {
+		return nil
+	}
+	grown := int64(cap(x.in)) - x.room
+	x.room += grown
+	if all := x.api.bodies.Add(grown); all > int64(x.api.limits.Bodies) {
+		return problem(Busy, "the bodies of all requests may have %d bytes", x.api.limits.Bodies)
+	}
+	return nil
 }
 
 func tooLarge(limit int) *Problem {

@@ -22,6 +22,9 @@ const (
 	closeTime = 10 * time.Second // for commits and links after that
 )
 
+// answerTime is how long a client may take for an answer that is not streamed, at the least.
+const answerTime = time.Minute
+
 // daemon runs a node and its HTTP interface.
 type daemon struct {
 	console  *console
@@ -36,7 +39,7 @@ type daemon struct {
 // run opens everything, serves until ctx ends or the node fails, and closes everything.
 func (d *daemon) run(ctx context.Context) error {
 	s := d.settings
-	listener, scheme, err := d.listen()
+	listener, connections, scheme, err := d.listen()
 	if err != nil {
 		return err
 	}
@@ -44,6 +47,8 @@ func (d *daemon) run(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           waiting,
 		ReadHeaderTimeout: s.openTimeout, ReadTimeout: s.readTimeout, IdleTimeout: s.idleTimeout,
+		// Body, wait and answer. Streamed answers extend it with every part that is taken.
+		WriteTimeout:   s.readTimeout + s.maxWait + answerTime,
 		MaxHeaderBytes: int(min(s.maxHeader, 1<<30)),
 		ErrorLog:       slog.NewLogLogger(d.log.With("scope", "http").Handler(), slog.LevelDebug),
 	}
@@ -51,6 +56,7 @@ func (d *daemon) run(ctx context.Context) error {
 	go func() { served <- server.Serve(listener) }()
 
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(connections.collectors()...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	node, err := openNodeAt(ctx, s, d.log, registry)
 	if err != nil {
@@ -80,25 +86,27 @@ func (d *daemon) run(ctx context.Context) error {
 }
 
 // listen binds the address of the HTTP interface.
-func (d *daemon) listen() (net.Listener, string, error) {
-	certs, err := newCertificates(d.settings.https)
+func (d *daemon) listen() (net.Listener, *boundedListener, string, error) {
+	s := d.settings
+	certs, err := newCertificates(s.https)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	d.mu.Lock()
 	d.certs = certs
 	d.mu.Unlock()
-	listener, err := net.Listen("tcp", d.settings.http)
+	listener, err := net.Listen("tcp", s.http)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, "", fmt.Errorf("http %s: the address is in use: another program listens there; choose another with --http", d.settings.http)
+		return nil, nil, "", fmt.Errorf("http %s: the address is in use: another program listens there; choose another with --http", s.http)
 	case err != nil:
-		return nil, "", fmt.Errorf("http %s: %w", d.settings.http, err)
-	case certs == nil:
-		return listener, "http", nil
-	default:
-		return tls.NewListener(listener, certs.config()), "https", nil
+		return nil, nil, "", fmt.Errorf("http %s: %w", s.http, err)
 	}
+	bounded := newBoundedListener(listener, s.maxConnections)
+	if certs == nil {
+		return bounded, bounded, "http", nil
+	}
+	return tls.NewListener(bounded, certs.config()), bounded, "https", nil
 }
 
 // shutdown stops taking requests, lets those under way end, and then closes the node, so that

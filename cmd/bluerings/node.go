@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -85,10 +86,13 @@ func checkTokenFile(path string) error {
 }
 
 // newTokenLine makes a token and the line of a token file for it.
-func newTokenLine(name, scopes string) (token, line string, err error) {
+func newTokenLine(name, scopes string, life time.Duration) (token, line string, err error) {
 	token = "br_" + rand.Text()
 	hash := httpapi.HashToken(token)
 	line = cmp.Or(name, "token-"+hash[:8]) + " " + scopes + " " + hash
+	if life > 0 {
+		line += " " + time.Now().Add(life).UTC().Format(time.RFC3339)
+	}
 	parsed, err := httpapi.ParseTokens([]byte(line))
 	if err == nil && len(parsed) != 1 {
 		err = fmt.Errorf("a name cannot begin with #")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,6 +47,7 @@ type serveSettings struct {
 	logLevels scopedlog.Levels
 
 	maxBody, maxBatch, maxHeader          int64
+	maxConnections                        int64
 	maxWait                               time.Duration
 	readTimeout, idleTimeout, openTimeout time.Duration
 	maxClockSkew, expiryGrace             time.Duration
@@ -94,6 +96,8 @@ func (c *serveSettings) limitSettings() {
 	s.Size(&c.maxBody, "max_body", "1MiB", "largest body of a request")
 	s.Size(&c.maxBatch, "max_batch", "8MiB", "largest body of a batch")
 	s.Size(&c.maxHeader, "max_header", "64KiB", "largest head of a request")
+	s.Parsed("max_connections", "16384", "most HTTP connections open at once; fewer where the system permits fewer descriptors",
+		"write a whole number from 16 to 1000000", func(text string) (err error) { c.maxConnections, err = connections(text); return err })
 	s.Duration(&c.maxWait, "max_wait", "60s", "longest wait that a request may ask for")
 	s.Duration(&c.openTimeout, "header_timeout", "10s", "longest time for the head of a request to arrive")
 	s.Duration(&c.readTimeout, "read_timeout", "60s", "longest time for a request to arrive")
@@ -109,6 +113,14 @@ func (c *serveSettings) limitSettings() {
 			c.expiryGrace, err = positive(text)
 			return err
 		})
+}
+
+func connections(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 16 || n > 1_000_000 {
+		return 0, fmt.Errorf("%q is no number of connections", text)
+	}
+	return n, nil
 }
 
 func positive(text string) (time.Duration, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -12,6 +13,7 @@ func newToken(c *console) *cobra.Command {
 
 func newTokenNew(c *console) *cobra.Command {
 	var name, scope string
+	var life time.Duration
 	cmd := &cobra.Command{
 		Use:   "new",
 		Short: "Make a token, and the line that lets a node accept it",
@@ -22,7 +24,7 @@ makes a running node read the file again.`,
   bluerings token new --scope admin --name ops | tail -n 1 >> tokens`,
 		Args: takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			token, line, err := newTokenLine(name, scope)
+			token, line, err := newTokenLine(name, scope, life)
 			if err != nil {
 				return &usageError{cmd.CommandPath(), err}
 			}
@@ -32,6 +34,7 @@ makes a running node read the file again.`,
 	}
 	cmd.Flags().StringVar(&name, "name", "", "whose token it is (default: made up)")
 	cmd.Flags().StringVar(&scope, "scope", "read,write", "what it allows: read, write, both, or admin, which includes them")
+	cmd.Flags().DurationVar(&life, "life", 0, "how long it is good, such as 720h (default: until its line is removed)")
 	complete(cmd, "scope", "read", "write", "read,write", "admin")
 	return cmd
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// boundedListener closes connections beyond a number of open ones at once, so that no crowd of
+// idle clients takes the descriptors that the ledger and the ring need.
+type boundedListener struct {
+	net.Listener
+	most    int64
+	open    atomic.Int64
+	refused atomic.Uint64
+}
+
+// descriptorsKept are those left to files and links where the system permits few.
+const descriptorsKept = 256
+
+func newBoundedListener(l net.Listener, most int64) *boundedListener {
+	if permitted := descriptors(); permitted > 0 {
+		most = min(most, max(permitted-descriptorsKept, permitted/2))
+	}
+	return &boundedListener{Listener: l, most: most}
+}
+
+// Accept implements net.Listener.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) <= l.most {
+			return &countedConn{Conn: c, open: &l.open}, nil
+		}
+		l.open.Add(-1)
+		l.refused.Add(1)
+		c.Close() //nolint:errcheck // nobody is told anything
+	}
+}
+
+// countedConn is counted as open until it is closed.
+type countedConn struct {
+	net.Conn
+	open *atomic.Int64
+	once sync.Once
+}
+
+// Close implements net.Conn.
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+// collectors are the metrics of connections.
+func (l *boundedListener) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "bluerings_http_connections", Help: "Connections of HTTP clients that are open.",
+		}, func() float64 { return float64(l.open.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "bluerings_http_connections_refused_total", Help: "Connections closed at once because there were too many.",
+		}, func() float64 { return float64(l.refused.Load()) }),
+	}
+}
