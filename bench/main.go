@@ -18,10 +18,18 @@ import (
 
 	"bluerings/bench/measure"
 	"bluerings/bench/report"
+	"bluerings/bench/rival"
 	"bluerings/bench/work"
 )
 
 func main() {
+	if served, err := rival.Serve(os.Args[1:]); served {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
@@ -171,6 +179,12 @@ func prepare(ctx context.Context, o *options) (*work.Env, func(), error) {
 	if o.short {
 		env.Turn = time.Second
 	}
+	// PostgreSQL runs as somebody else, who has to find its data.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		remove()
+		return nil, nil, err
+	}
+	rival.Install(ctx, env.Log)
 	for _, build := range [][]string{
 		{"build", "-o", env.Program, "./cmd/bluerings"},
 		{"test", "-c", "-o", env.RingTest, "./ring"},

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,23 +76,42 @@ func (p *Process) Failure() error {
 	return fmt.Errorf("%s ended: %v\n%s", p.Name, p.err, p.log)
 }
 
-// Pause stops all processes of the group from running, until Resume. What they would do in the
+// Pause stops the process and its children from running, until Resume. What they would do in the
 // background then counts in their own turn, not in somebody else's.
-func (p *Process) Pause() error { return p.signal(-p.PID(), syscall.SIGSTOP) }
+func (p *Process) Pause() error { return p.signalAll(syscall.SIGSTOP) }
 
-// Resume lets the group go on.
-func (p *Process) Resume() error { return p.signal(-p.PID(), syscall.SIGCONT) }
+// Resume lets them go on.
+func (p *Process) Resume() error { return p.signalAll(syscall.SIGCONT) }
 
-func (p *Process) signal(pid int, s syscall.Signal) error {
+func (p *Process) signalAll(s syscall.Signal) error {
 	select {
 	case <-p.done:
 		return p.Failure()
 	default:
 	}
-	if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("%s: %s: %w", p.Name, s, err)
+	for _, pid := range append(p.children(), p.PID()) {
+		if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("%s: %s: %w", p.Name, s, err)
+		}
 	}
 	return nil
+}
+
+// children are the processes that this one has started itself: PostgreSQL has one for each task.
+func (p *Process) children() (pids []int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.PID()))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		for _, field := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
 }
 
 // stopTime is how long a server may take to end after SIGTERM.

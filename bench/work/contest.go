@@ -32,6 +32,7 @@ type contest struct {
 	note        string
 	metrics     []measure.Metric
 	contestants []contestant // ours first
+	ordered     bool         // the order is the same in every round, because one turn serves the next
 }
 
 // run gives every contestant its turn in each round, a different one first each time. While one
@@ -57,6 +58,9 @@ func (c *contest) run(ctx context.Context, e *Env) ([]measure.Result, error) {
 		}
 		for offset := range c.contestants {
 			at := (round + offset) % len(c.contestants)
+			if c.ordered {
+				at = offset
+			}
 			who := &c.contestants[at]
 			if who.skipped != "" {
 				continue

@@ -34,7 +34,7 @@ type Work struct {
 
 // All lists the works in the order of the report.
 var All = []Work{
-	catchup,
+	single, batch, durable, none, read, inProcess, catchup,
 }
 
 // scaled is n, or less in a trial run.
@@ -42,8 +42,11 @@ func (e *Env) scaled(n int) int { return max(1, int(float64(n)*e.Scale)) }
 
 // temp makes a directory that is removed by the function returned.
 func (e *Env) temp(name string) (dir string, remove func(), err error) {
-	dir, err = os.MkdirTemp(e.Dir, name+"-")
-	return dir, func() { os.RemoveAll(dir) }, err
+	if dir, err = os.MkdirTemp(e.Dir, name+"-"); err != nil {
+		return "", nil, err
+	}
+	// PostgreSQL runs as somebody else, who has to find its data.
+	return dir, func() { os.RemoveAll(dir) }, os.Chmod(dir, 0o755)
 }
 
 // alone starts a node with so many counters.
