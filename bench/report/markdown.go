@@ -129,7 +129,7 @@ func figure(row *measure.Row) string {
 	}
 	s, ok := measure.Of(row.Values)
 	if !ok {
-		return "failed"
+		return "no figure"
 	}
 	return s.String()
 }

@@ -22,7 +22,8 @@ type Redis struct {
 	Dir  string
 }
 
-// StartRedis starts a Redis that appends every command to its file and syncs before it answers.
+// StartRedis starts a Redis that appends every command to its file and syncs before it answers, and
+// waits until it has read what the file has.
 // The file is not rewritten meanwhile, which would cost Redis time.
 func StartRedis(ctx context.Context, dir string, args ...string) (*Redis, error) {
 	ports, err := machine.Ports(1)
@@ -40,7 +41,10 @@ func StartRedis(ctx context.Context, dir string, args ...string) (*Redis, error)
 	if r.Process, err = machine.Start("redis-server", exec.Command("redis-server", args...), nil); err != nil {
 		return nil, err
 	}
-	if err := answers(ctx, r.Process, r.Addr()); err != nil {
+	if err = answers(ctx, r.Process, r.Addr()); err == nil {
+		err = r.loaded(ctx)
+	}
+	if err != nil {
 		r.Stop()
 		return nil, err
 	}
@@ -224,4 +228,23 @@ func (r *Redis) Info(key string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("redis: INFO has no %s", key)
+}
+
+// loaded waits until Redis has read its file and answers.
+func (r *Redis) loaded(ctx context.Context) error {
+	c, err := r.Dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for {
+		if _, err = c.Do("GET", "any"); err == nil || !strings.Contains(err.Error(), "LOADING") {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }

@@ -34,7 +34,8 @@ type Work struct {
 
 // All lists the works in the order of the report.
 var All = []Work{
-	single, batch, durable, none, read, inProcess, catchup,
+	single, batch, durable, none, read, inProcess, propagation, burst, sustained, catchup,
+	memory, bytesOf, start, asOf,
 }
 
 // scaled is n, or less in a trial run.
