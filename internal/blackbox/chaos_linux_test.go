@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,10 @@ import (
 	"bluerings/topologies"
 )
 
-var chaosTime = flag.Duration("chaos", 0, "how long TestChaos makes trouble; 0 for a few faults of some kinds")
+var (
+	chaosTime  = flag.Duration("chaos", 0, "how long TestChaos makes trouble; 0 for a few faults of some kinds")
+	chaosKinds = flag.String("chaos-faults", "", "kinds of fault of TestChaos, separated by commas; empty for all in the long form")
+)
 
 // chaosSeed is that of the short form; the long form draws its own.
 const chaosSeed = 20261121
@@ -35,6 +39,9 @@ func TestChaos(t *testing.T) {
 	if *chaosTime > 0 {
 		seed = uint64(time.Now().UnixNano())
 		plan.Faults, plan.Duration, plan.Hold = chaos.Faults(), *chaosTime, 3*time.Second
+	}
+	if *chaosKinds != "" {
+		plan.Faults = chaos.Only(strings.Split(*chaosKinds, ",")...)
 	}
 	if text := os.Getenv("BLACKBOX_SEED"); text != "" {
 		var err error

@@ -58,7 +58,12 @@ func (r *Ring) check(ctx context.Context, load Load, last time.Time) error {
 		r.violate("%s", b)
 	}
 	r.count("updates asked for, of names that live", len(r.history.all()))
-	r.count("updates lost with the only disk that had them", lost)
+	r.count("updates lost with the only disk that had them", len(lost))
+	longest := time.Duration(0)
+	for _, u := range lost {
+		longest = max(longest, u.before(r.doomed))
+	}
+	r.Log("what was lost had been acknowledged at most %s before", longest)
 	r.count("tickets of names that live", len(first.entries))
 	r.count("facts", len(r.history.facts))
 	return nil

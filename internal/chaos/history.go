@@ -104,6 +104,13 @@ func (h *history) fact(i int) *fact {
 	return h.facts[i%len(h.facts)]
 }
 
+// size is how many updates were asked for.
+func (h *history) size() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.updates)
+}
+
 // all is what was asked for so far.
 func (h *history) all() map[string]*update {
 	h.mu.Lock()

@@ -62,8 +62,8 @@ func TestJudgePassesWhatIsRight(t *testing.T) {
 	broken = append(broken, l.compare(map[string]state{
 		"/v1/counters/c": {Value: "3.5"}, "/v1/texts/t": {Text: "new"}, "/v1/sets/s?limit=1000": {},
 	})...)
-	if lost != 1 || len(broken) > 0 {
-		t.Fatalf("%d lost; %q", lost, broken)
+	if len(lost) != 1 || len(broken) > 0 {
+		t.Fatalf("%d lost; %q", len(lost), broken)
 	}
 }
 

@@ -185,7 +185,7 @@ func (l *ledger) elements(name string) []string {
 // judge holds the tickets against what clients asked for and were told:
 // acknowledged once, not acknowledged at most once, nothing else. Lost counts
 // the acknowledged ones that only a lost disk had.
-func (l *ledger) judge(updates map[string]*update, doomed []doom) (lost int, broken []string) {
+func (l *ledger) judge(updates map[string]*update, doomed []doom) (lost []*update, broken []string) {
 	complain := func(format string, args ...any) { broken = append(broken, fmt.Sprintf(format, args...)) }
 	found := make(map[ticketKey]*entry, len(l.entries))
 	counted := make(map[string]int, len(l.entries))
@@ -215,7 +215,7 @@ func (l *ledger) judge(updates map[string]*update, doomed []doom) (lost int, bro
 			complain("update %s was acknowledged as %+v and stands as %+v", id, u.Ticket, *e)
 		case e != nil:
 		case !u.Replicated && u.Ticket.Seq > l.ends[u.Ticket.Origin] && excused(u, doomed):
-			lost++
+			lost = append(lost, u)
 		default:
 			complain("update %s was acknowledged at %s as %+v (replicated: %t) and is lost; its log ends at %d",
 				id, stamp(u.Acked), u.Ticket, u.Replicated, l.ends[u.Ticket.Origin])
@@ -235,6 +235,16 @@ func (e *entry) says(u *update) bool {
 		return rat(e.content).Cmp(rat(u.Content)) == 0
 	}
 	return e.content == u.Content
+}
+
+// before is how long before its host's disk was lost an update was acknowledged.
+func (u *update) before(doomed []doom) time.Duration {
+	for _, d := range doomed {
+		if d.host == u.Ticket.Host && d.at.After(u.Acked) {
+			return d.at.Sub(u.Acked)
+		}
+	}
+	return 0
 }
 
 // excused tells whether the disk of the host that minted the ticket was lost

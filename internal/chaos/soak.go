@@ -47,11 +47,12 @@ const (
 	stored
 	perTicket
 	cpu
+	living
 	measures
 )
 
 var measureNames = [measures]string{
-	"rss_bytes", "anon_bytes", "heap_live_bytes", "fds", "goroutines", "disk_bytes", "tickets", "disk_bytes_per_ticket", "cpu_seconds",
+	"rss_bytes", "anon_bytes", "heap_live_bytes", "fds", "goroutines", "disk_bytes", "tickets", "disk_bytes_per_ticket", "cpu_seconds", "living_updates",
 }
 
 // Watch samples until ctx ends.
@@ -118,6 +119,7 @@ func (n *node) usage(ctx context.Context) (u usage, err error) {
 		return u, err
 	}
 	u.measured[stored] = s.Tickets
+	u.measured[living] = float64(n.ring.history.size())
 	u.measured[perTicket] = u.measured[fileSize] / max(1, s.Tickets)
 	u.measured[anon], err = residentAnon(n.pid())
 	return u, err
@@ -180,11 +182,13 @@ func leastSquares(xs, ys []float64) line {
 	return line{samples: len(xs), perHour: slope, first: at(xs[0]), last: at(xs[len(xs)-1])}
 }
 
-// The bounds of growth per hour in a process, over the second half. The memory
-// of tickets is that of names and ids, which do not leave while names live.
+// The bounds of growth per hour in a process, over the second half. An update
+// of a name that lives is remembered as long as the name, by its id: it may take
+// idBytes of the heap, and twice that of memory, as Go collects.
 const (
-	mostAnon       = 64 << 20
-	mostHeap       = 24 << 20
+	idBytes        = 128
+	mostHeap       = 8 << 20
+	mostAnon       = 32 << 20
 	mostFDs        = 8
 	mostGoroutines = 16
 	mostPerTicket  = 0.10 // share of bytes per ticket that they may grow in the hour
@@ -193,9 +197,10 @@ const (
 // Verdict fits lines and says what grew too much, and what was measured.
 func (s *Soak) Verdict() (broken []string, report string) {
 	var b strings.Builder
-	bounds := map[int]float64{anon: mostAnon, heap: mostHeap, fds: mostFDs, goroutines: mostGoroutines}
 	judged := 0
 	for _, n := range s.ring.nodes {
+		ids := s.fit(n.host, living).perHour * idBytes
+		bounds := map[int]float64{anon: mostAnon + 2*ids, heap: mostHeap + ids, fds: mostFDs, goroutines: mostGoroutines}
 		for m := range measures {
 			l := s.fit(n.host, m)
 			if l.samples == 0 {
