@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,6 +16,8 @@ import (
 
 	"bluerings/ring/replica"
 )
+
+var leastTrials = flag.Uint64("trials", 0, "how often TestDamagedFilesAreNoticed damages a file in each way, if more than usual")
 
 // trials is the job of a child: damage a copy of Base at a seeded place, open
 // it, read all of it, and tell the outcome, Count times from seed Seed on.
@@ -190,6 +193,7 @@ func TestDamagedFilesAreNoticed(t *testing.T) {
 			if testing.Short() {
 				tr.Count /= 10
 			}
+			tr.Count = max(tr.Count, *leastTrials)
 			same, failed, rebuilt := 0, 0, 0
 			runTrialsInChild(t, tr, func(line, ledger, index, failure string) {
 				switch {
