@@ -53,8 +53,9 @@ type handler struct{ n *Node }
 // Received implements zmqbus.Handler.
 func (h handler) Received(upstream, _ string, payload []byte) {
 	n := h.n
+	message := n.replica.Parse(payload)
 	n.mu.Lock()
-	if err := n.replica.Receive(n.now(), upstream, payload); err != nil {
+	if err := n.replica.Receive(n.now(), upstream, message); err != nil {
 		n.log.Debug("message dropped", "upstream", upstream, "err", err)
 	}
 	pending := n.replica.Unstored() != 0

@@ -175,8 +175,9 @@ func (n *Node) commit() bool {
 		err = n.store.Commit(batch)
 	}
 	n.mu.Lock()
+	more := false
 	if err == nil {
-		err = n.replica.Persisted(n.now(), batch.Number)
+		more, err = n.replica.Persisted(n.now(), batch.Number)
 		n.commits.Add(1)
 		n.setFull(false)
 	} else if errors.Is(err, boltstore.ErrNoSpace) {
@@ -201,7 +202,16 @@ func (n *Node) commit() bool {
 	n.release(batch.Number, nil)
 	n.waiting -= ownTickets(batch, n.replica)
 	n.unlockAndSend()
-	return true
+	for more && err == nil {
+		runtime.Gosched() // callers come first
+		n.mu.Lock()
+		more, err = n.replica.Proceed(n.now())
+		n.unlockAndSend()
+	}
+	if err != nil {
+		n.fail(err)
+	}
+	return err == nil
 }
 
 // begunAnew takes the mark of a restored directory away, once the log of its

@@ -1,10 +1,8 @@
 package replica
 
 import (
-	"cmp"
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"bluerings/hlc"
 	"bluerings/tickets"
@@ -34,17 +32,10 @@ func (r *Replica) NextBatch(now Now) *Batch {
 		out.Blocks = append(out.Blocks, block)
 	}
 	b.blocks = out.Blocks
-	// Runs of one log lie together, so that overlay holds one log at a time.
-	slices.SortStableFunc(b.runs, func(x, y takenRun) int { return cmp.Compare(x.index, y.index) })
+	rest := b.split(batchPortions * r.cfg.Portion)
 	for i := range b.runs {
 		t := &b.runs[i]
-		if i == 0 || b.runs[i-1].index != t.index {
-			clear(overlay)
-		}
-		out.Blocks = append(out.Blocks, Block{
-			Origin: t.index, First: t.run.First, Last: t.run.Last, Run: t.encoded,
-			Links: r.chainLinks(t.index, t.run.Tickets, overlay),
-		})
+		out.Blocks = append(out.Blocks, Block{Origin: t.index, First: t.run.First, Last: t.run.Last, Run: t.encoded, Links: t.links})
 	}
 	b.promise = max(r.promised, max(now.Wall, r.clock.Last()).Add(promiseAhead))
 	if r.leaving {
@@ -56,7 +47,7 @@ func (r *Replica) NextBatch(now Now) *Batch {
 		b.promise = r.promised
 	}
 	r.metaDue = false
-	r.flying, r.batch = &b, batch{}
+	r.flying, r.batch = &b, rest
 	return out
 }
 
@@ -90,36 +81,58 @@ func skipVarints(b []byte, n int) int {
 }
 
 // Persisted says that the batch on its way is durable. Only now its tickets
-// count, are promised and are sent.
-func (r *Replica) Persisted(now Now, number uint64) error {
+// count, are promised and are sent. The tickets of others in it may be many:
+// while more is true, Proceed must be called before the next batch can go.
+func (r *Replica) Persisted(now Now, number uint64) (more bool, err error) {
 	b := r.flying
-	if b == nil || b.number != number {
-		return fmt.Errorf("batch %d is not on its way", number)
+	if b == nil || b.number != number || b.stored {
+		return false, fmt.Errorf("batch %d is not on its way", number)
 	}
 	if r.failed != nil {
-		return r.failed
+		return false, r.failed
 	}
-	r.flying = nil
+	b.stored = true
 	r.promised = b.promise
 	if b.own.count > 0 {
 		if err := r.ownPersisted(b); err != nil {
-			return err
+			return false, err
 		}
 	}
-	for i := range b.runs {
-		t := &b.runs[i]
-		for k := range t.run.Tickets {
-			if err := r.apply(t.index, &t.run.Tickets[k]); err != nil {
-				return err
-			}
-		}
+	b.ids, b.expires = nil, nil // the table knows
+	return r.Proceed(now)
+}
+
+// Proceed applies the next portion of the batch that is durable. Calls of
+// other methods may come in between.
+func (r *Replica) Proceed(now Now) (more bool, err error) {
+	b := r.flying
+	if b == nil || !b.stored {
+		return false, nil
+	}
+	for left := r.cfg.Portion; len(b.runs) > 0; b.runs = b.runs[1:] {
+		t := &b.runs[0]
 		l := &r.logs[t.index]
+		part := t.run.Tickets[t.applied:]
+		part = part[:min(len(part), left)]
+		for k := range part {
+			if err := r.apply(t.index, &part[k]); err != nil {
+				return false, err
+			}
+			l.held = part[k].Seq
+		}
+		left -= len(part)
+		if t.applied += len(part); t.applied < len(t.run.Tickets) {
+			return true, nil
+		}
 		l.held = t.run.Last
+		l.upcoming.prune(l.held, l.taken)
 		r.meetPromises(t.index)
 		r.scheduleForward(now, l)
 	}
+	r.flying = nil
+	r.resume(now)
 	r.evaluate(now)
-	return nil
+	return false, nil
 }
 
 func (r *Replica) ownPersisted(b *batch) error {
@@ -149,7 +162,7 @@ func (r *Replica) ownPersisted(b *batch) error {
 // Refused says that the batch on its way was not stored, cleanly: its own
 // tickets never were, and what others sent will be asked for again.
 func (r *Replica) Refused(number uint64) error {
-	if r.flying == nil || r.flying.number != number {
+	if r.flying == nil || r.flying.number != number || r.flying.stored {
 		return fmt.Errorf("batch %d is not on its way", number)
 	}
 	if r.cfg.Async {
@@ -159,6 +172,7 @@ func (r *Replica) Refused(number uint64) error {
 	for i := range r.logs {
 		l := &r.logs[i]
 		l.taken = l.held
+		l.upcoming = upcoming{}
 		l.last = 0 // what was refused may come again
 	}
 	origins := append(r.flying.origins, r.batch.origins...)
@@ -190,14 +204,15 @@ func (r *Replica) Owns(i tickets.OriginIndex) bool { return int(i) == r.own }
 func (r *Replica) NextNumber() uint64 { return r.numbers + 1 }
 
 // Unstored is the number of the last batch that must be durable for everything
-// that was accepted to be so; 0 if all is.
+// that was minted here to be so; 0 if all is, and nothing that others sent
+// waits either.
 func (r *Replica) Unstored() uint64 {
 	switch {
 	case !r.batch.empty():
 		return r.numbers + 1
 	case r.leaving && r.metaDue:
 		return r.numbers + 1
-	case r.flying != nil:
+	case r.flying != nil && !r.flying.stored:
 		return r.flying.number
 	}
 	return 0

@@ -35,6 +35,10 @@ type Config struct {
 	ForwardDelay, ConnectDelay, FloodDelay time.Duration
 	MaxSkew                                time.Duration
 
+	// Portion is how many tickets of others are applied at once, while callers
+	// wait; 0: 256.
+	Portion int
+
 	// Boot identifies this run of the process; later runs have greater ones.
 	Boot uint64
 	// NewEpoch mints an epoch never used before on this host.
@@ -57,7 +61,11 @@ const (
 	maxSpareParts     = 128       // blocks of tickets kept for reuse
 	maxStashedBytes   = 64 << 20  // of memory, in runs kept that arrived ahead of a gap
 	maxUnstoredBytes  = 256 << 20 // of memory, in runs taken in and not yet durable
-	askTickets        = 4096      // tickets asked for at once
+	maxAheadBytes     = 64 << 20  // of that; with more, nothing is asked for
+	defaultPortion    = 256
+	batchPortions     = 64        // of tickets of others, in one batch, but for a single run that has more
+	askTickets        = 16384     // tickets asked for at once
+	askBytes          = 512 << 10 // and about so much on the wire
 	maxAsksPerOrigin  = 4         // requests under way for one log
 	maxAsksPerLink    = 128       // requests under way to one upstream, which ignores too many
 	maxLogBytes       = 256 << 10 // what the logs of members take in a ping, and as much those of others

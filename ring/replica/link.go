@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -61,40 +62,59 @@ func (r *Replica) LinkChanged(now Now, upstream string, up bool) {
 	r.pingDue = min(r.pingDue, now.Mono) // the echo should not wait
 }
 
+// Message is a payload taken apart by Parse: a ping, or a run with its
+// encoding, or the reason why it is neither.
+type Message struct {
+	foreign bool // of another ring
+	ping    *Ping
+	run     *tickets.Run
+	encoded []byte
+	reason  string
+	err     error
+}
+
+// Parse takes a payload apart, which it keeps, and checks all that can be
+// checked without the state of the replica. Unlike the other methods it may be
+// called at any time: it is the costly part of receiving.
+func (r *Replica) Parse(payload []byte) Message {
+	kind, tag, body, err := unframe(payload)
+	m := Message{foreign: tag != r.tag}
+	switch {
+	case err != nil:
+	case kind == typePing:
+		m.ping, err = decodePing(body)
+	case m.foreign:
+		m.reason, m.err = "other_ring", errors.New("a message of another ring")
+	case kind == typeTickets || kind == typeGiven:
+		m.encoded = body
+		m.run, err = tickets.DecodeRun(r.cfg.Kind, body)
+	default:
+		m.reason, m.err = "unknown_type", fmt.Errorf("message type %d", kind)
+	}
+	if err != nil {
+		m.reason, m.err = "malformed", err
+	}
+	return m
+}
+
 // Receive takes in a message that came over the link from an upstream. An
 // error means that the message was dropped; the link is still good.
-func (r *Replica) Receive(now Now, upstream string, payload []byte) error {
+func (r *Replica) Receive(now Now, upstream string, m Message) error {
 	lk, ok := r.links[upstream]
 	if !ok {
 		return r.drop("unknown_upstream", fmt.Errorf("no link to %s", upstream))
 	}
 	r.counts.Messages++
-	kind, tag, body, err := unframe(payload)
-	if err != nil {
-		return r.drop("malformed", err)
+	switch {
+	case m.err != nil:
+		return r.drop(m.reason, fmt.Errorf("from %s: %w", upstream, m.err))
+	case m.ping == nil:
+		return r.take(now, m.run, m.encoded)
+	case m.foreign:
+		return r.foreign(lk, m.ping)
 	}
-	if kind == typePing {
-		p, err := decodePing(body)
-		if err != nil {
-			return r.drop("malformed", err)
-		}
-		if tag != r.tag {
-			return r.foreign(lk, p)
-		}
-		r.heard(now, lk, p)
-		return nil
-	}
-	if tag != r.tag {
-		return r.drop("other_ring", fmt.Errorf("a message of another ring from %s", upstream))
-	}
-	if kind != typeTickets && kind != typeGiven {
-		return r.drop("unknown_type", fmt.Errorf("message type %d", kind))
-	}
-	run, err := tickets.DecodeRun(r.cfg.Kind, body)
-	if err != nil {
-		return r.drop("malformed", err)
-	}
-	return r.take(now, run, body)
+	r.heard(now, lk, m.ping)
+	return nil
 }
 
 func (r *Replica) drop(reason string, err error) error {
@@ -181,7 +201,10 @@ func (r *Replica) extend(now Now, i tickets.OriginIndex, run *tickets.Run, encod
 		}
 	}
 	l.taken = run.Last
-	r.batch.runs = append(r.batch.runs, takenRun{i, run, encoded})
+	if n := len(run.Tickets); n > 0 {
+		l.ticketBytes = (3*l.ticketBytes + len(encoded)/n) / 4
+	}
+	r.batch.runs = append(r.batch.runs, takenRun{index: i, run: run, encoded: encoded, links: r.runLinks(i, run)})
 	r.batch.bytes += footprint(run, encoded)
 	return nil
 }

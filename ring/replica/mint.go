@@ -49,15 +49,17 @@ type batch struct {
 	runs    []takenRun
 	bytes   int
 	promise hlc.Timestamp
+	stored  bool // and the tickets of others in it are being applied
 	// What the tickets in it will have done, for commands that follow.
 	ids     map[[16]byte]int // index in own
 	expires map[tickets.Key]hlc.Timestamp
 }
 
 type takenRun struct {
-	index   tickets.OriginIndex
-	run     *tickets.Run
-	encoded []byte
+	index          tickets.OriginIndex
+	run            *tickets.Run
+	encoded, links []byte
+	applied        int // tickets
 }
 
 func (b *batch) empty() bool { return len(b.origins) == 0 && b.own.count == 0 && len(b.runs) == 0 }

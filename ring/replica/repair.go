@@ -87,7 +87,12 @@ type Request struct{ Upstream, Topic string }
 func (r *Replica) repair(now Now, i tickets.OriginIndex) {
 	l := &r.logs[i]
 	w := &l.want
+	if r.batch.bytes > maxAheadBytes {
+		w.active = true
+		return // until some of it is stored: see resume
+	}
 	next, underway := l.taken+1, 0
+	most := uint64(max(1, min(askTickets, askBytes/max(1, l.ticketBytes))))
 	for _, a := range r.asks {
 		if a.index == i {
 			underway++
@@ -98,7 +103,7 @@ func (r *Replica) repair(now Now, i tickets.OriginIndex) {
 		// Only the gap before what is kept aside.
 		to := min(w.target, l.stash[0].run.First-1)
 		if up := r.source(now, i, next); up != nil {
-			r.ask(now, i, next, min(to, up.vector[i], next+askTickets-1), up.host)
+			r.ask(now, i, next, min(to, up.vector[i], next+most-1), up.host)
 			w.active = true
 		}
 		return
@@ -108,10 +113,19 @@ func (r *Replica) repair(now Now, i tickets.OriginIndex) {
 		if up == nil {
 			return
 		}
-		to := min(w.target, up.vector[i], next+askTickets-1)
+		to := min(w.target, up.vector[i], next+most-1)
 		r.ask(now, i, next, to, up.host)
 		w.active = true
 		next, underway = to+1, underway+1
+	}
+}
+
+// resume goes on with repair that waited for the disk.
+func (r *Replica) resume(now Now) {
+	for _, i := range r.order {
+		if w := &r.logs[i].want; w.active && w.target > r.logs[i].taken {
+			r.repair(now, i)
+		}
 	}
 }
 

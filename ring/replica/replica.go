@@ -26,6 +26,11 @@ type log struct {
 	offered []Promise
 
 	want want
+	// upcoming has, of each name in what was taken in and is not yet applied,
+	// the last ticket.
+	upcoming upcoming
+	// ticketBytes is about what its tickets take on the wire.
+	ticketBytes int
 	// forwardDue and forwardLatest time the next flooding of what others minted.
 	forwardDue, forwardLatest time.Duration
 	stash                     []stashed
@@ -131,6 +136,9 @@ func New(cfg Config, stored Stored, table *tickets.Table, past tickets.Past, now
 		members: make(map[string]*member), reports: make(map[reportKey]Report),
 		links: make(map[string]*link), asks: make(map[string]*ask),
 	}
+	if r.cfg.Portion <= 0 {
+		r.cfg.Portion = defaultPortion
+	}
 	r.counts.Dropped = make(map[string]uint64)
 	for i, o := range stored.Origins {
 		r.addLog(o)
@@ -160,7 +168,7 @@ func New(cfg Config, stored Stored, table *tickets.Table, past tickets.Past, now
 
 func (r *Replica) addLog(o tickets.Origin) tickets.OriginIndex {
 	i := tickets.OriginIndex(len(r.logs))
-	r.logs = append(r.logs, log{origin: o})
+	r.logs = append(r.logs, log{origin: o, ticketBytes: 64})
 	r.byName[o] = i
 	r.logBytes[r.stranger(o.Host)] += pingLogBytes(o)
 	at, _ := slices.BinarySearchFunc(r.order, o, func(i tickets.OriginIndex, o tickets.Origin) int {

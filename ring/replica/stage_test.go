@@ -120,7 +120,11 @@ func (s *stage) persisted(a *actor) {
 	b := a.writing
 	a.writing = nil
 	a.disk.commit(b)
-	if err := a.Persisted(s.clock(a), b.Number); err != nil {
+	more, err := a.Persisted(s.clock(a), b.Number)
+	for more && err == nil {
+		more, err = a.Proceed(s.clock(a))
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -133,7 +137,7 @@ func (s *stage) deliver(p *pipe) {
 	}
 	message := p.queue[0]
 	p.queue = p.queue[1:]
-	if err := to.Receive(s.clock(to), p.from, message); err != nil {
+	if err := to.Receive(s.clock(to), p.from, to.Parse(message)); err != nil {
 		s.printf("  %s drops: %v", p.to, err)
 	}
 	s.carryOut(to)

@@ -102,7 +102,7 @@ func (s *Simulation) publish(from, topic string, payload []byte) {
 			continue
 		}
 		l.deliver(func(to *node) {
-			if err := to.replica.Receive(to.now(), l.from, slices.Clone(payload)); err != nil {
+			if err := to.replica.Receive(to.now(), l.from, to.replica.Parse(slices.Clone(payload))); err != nil {
 				s.dropped(to, err)
 			}
 			to.after()

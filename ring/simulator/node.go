@@ -201,12 +201,30 @@ func (n *node) commit() {
 		n.sim.stored(n, b)
 		n.do(life, func() {
 			n.writing = nil
-			err := n.replica.Persisted(n.now(), b.Number)
+			more, err := n.replica.Persisted(n.now(), b.Number)
 			n.sim.check(err == nil, "persisted: %v", err)
+			if more {
+				n.proceed()
+			}
 			for _, op := range n.receipt[b.Number] {
 				n.sim.acknowledged(n, op)
 			}
 			delete(n.receipt, b.Number)
+			n.after()
+		})
+	})
+}
+
+// proceed applies what is durable, a portion at a time.
+func (n *node) proceed() {
+	life := n.life
+	n.sim.in(10*time.Microsecond, func() {
+		n.do(life, func() {
+			more, err := n.replica.Proceed(n.now())
+			n.sim.check(err == nil, "proceed: %v", err)
+			if more {
+				n.proceed()
+			}
 			n.after()
 		})
 	})

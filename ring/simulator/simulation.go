@@ -94,6 +94,7 @@ type Simulation struct {
 	links    map[[2]string]*link
 	order    []*link
 	calm     bool // no more faults or updates
+	portion  int  // of tickets applied at once
 	resting  bool // and everything is repaired: only pings may be sent
 	*judge
 }
@@ -183,6 +184,9 @@ func (s *Simulation) drawFaults() {
 	f.SlowDisk = s.between(150*time.Microsecond, 2*time.Millisecond)
 	f.Updates = s.between(20*time.Millisecond, 2*time.Second)
 	f.Retries = s.rng.Float64() * 0.5
+	if s.portion = 0; s.rng.IntN(2) == 0 {
+		s.portion = 1 + s.rng.IntN(4)
+	}
 	if s.opts.NoFaults {
 		return
 	}
@@ -216,7 +220,8 @@ func (s *Simulation) config(n *node) replica.Config {
 		Downstreams: s.topology.Downstreams(n.host), Updates: self.Updates(), Forwards: self.Forwards(),
 		PingInterval: t.PingInterval, PeerTimeout: t.PeerTimeout, ForwardDelay: t.ForwardDelay,
 		ConnectDelay: t.ConnectDelay, FloodDelay: t.FloodDelay, MaxSkew: 500 * time.Millisecond,
-		Boot: uint64(s.now) + n.boots, NewEpoch: func() uint64 { s.counter++; return s.counter },
+		Portion: s.portion,
+		Boot:    uint64(s.now) + n.boots, NewEpoch: func() uint64 { s.counter++; return s.counter },
 	}
 	for _, l := range s.topology.Upstreams(n.host) {
 		c.Upstreams = append(c.Upstreams, l.From)

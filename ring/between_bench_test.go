@@ -1,0 +1,234 @@
+package ring
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"bluerings/hlc"
+	"bluerings/tickets"
+	"bluerings/topologies"
+	"bluerings/value"
+)
+
+// pace is how many small updates a second the benchmarks make beside the work
+// that they measure, to see how long a caller waits.
+const pace = 500
+
+// probe makes single updates of one counter at an even pace until stop is
+// closed, and tells how long each took.
+func probe(b *testing.B, n *Node, stop <-chan struct{}) []time.Duration {
+	var took []time.Duration
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	ticker := time.NewTicker(time.Second / pace)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			wg.Wait()
+			return took
+		case due := <-ticker.C:
+			wg.Go(func() {
+				applyAll(b, n, []Command{{Op: tickets.CounterAdd, Name: "probe", Amount: value.FromInt64(1), Expire: hlc.Never}})
+				mu.Lock()
+				took = append(took, time.Since(due))
+				mu.Unlock()
+			})
+		}
+	}
+}
+
+// probed runs do while single updates are made at n, and reports their p50
+// and p99 in milliseconds.
+func probed(b *testing.B, n *Node, what string, do func()) {
+	stop, done := make(chan struct{}), make(chan []time.Duration)
+	go func() { done <- probe(b, n, stop) }()
+	do()
+	close(stop)
+	reportQuantiles(b, what, <-done)
+}
+
+func reportQuantiles(b *testing.B, what string, took []time.Duration) {
+	if len(took) == 0 {
+		return
+	}
+	slices.Sort(took)
+	ms := func(q float64) float64 { return took[int(q*float64(len(took)-1))].Seconds() * 1e3 }
+	b.ReportMetric(ms(0.5), what+"-p50-ms")
+	b.ReportMetric(ms(0.99), what+"-p99-ms")
+}
+
+// member opens a host of a topology.
+func member(b *testing.B, topo *topologies.Topology, host, dir string, d Durability) *Node {
+	self, _ := topo.Node(host)
+	return open(b, Config{Topology: topo, Host: host, Data: filepath.Join(dir, host), Bind: []string{self.Pub}, Durability: d})
+}
+
+// holding waits until n has count tickets in its ledger.
+func holding(b *testing.B, n *Node, count uint64) {
+	for n.Statistics().Tickets < count {
+		select {
+		case err := <-n.Fatal():
+			b.Fatal(err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// write makes total updates over names by one caller of 1,000 each, every
+// ticket with an id where ids is set.
+func write(b *testing.B, n *Node, names []string, total int, ids bool) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	cmds := make([]Command, 1000)
+	for at := 0; at < total; at += len(cmds) {
+		for i := range cmds {
+			cmds[i] = Command{Op: tickets.CounterAdd, Name: names[rnd.IntN(len(names))], Amount: value.FromInt64(int64(at % 97)), Expire: hlc.Never}
+			if ids {
+				cmds[i].ID = fmt.Sprintf("call-%016x", at+i)
+			}
+		}
+		applyAll(b, n, cmds)
+	}
+}
+
+// BenchmarkCatchUp lets a new node fetch ten million tickets (a tenth without
+// -full) from another, while both take single updates.
+func BenchmarkCatchUp(b *testing.B) {
+	for _, ids := range []bool{false, true} {
+		b.Run(fmt.Sprintf("ids=%v", ids), func(b *testing.B) {
+			dir, topo := b.TempDir(), generate(b, "full-mesh", 2)
+			none, err := ParseDurability("none")
+			if err != nil {
+				b.Fatal(err)
+			}
+			hosts := topo.Members()
+			total := scaled(10_000_000)
+			if ids {
+				total /= 4
+			}
+			n := member(b, topo, hosts[0], dir, none)
+			write(b, n, benchNames(100_000), total, ids)
+			closeNode(b, n)
+			n = member(b, topo, hosts[0], dir, Durability{})
+			have := n.Statistics().Tickets
+			probed(b, n, "source-before", func() { time.Sleep(3 * time.Second) })
+			for range b.N {
+				b.StopTimer()
+				late := member(b, topo, hosts[1], dir, Durability{})
+				runtime.GC()
+				probed(b, n, "source-during", func() {
+					probed(b, late, "late-during", func() {
+						for late.Statistics().RecvTickets < 10_000 {
+							time.Sleep(time.Millisecond)
+						}
+						b.StartTimer()
+						began := time.Now()
+						holding(b, late, have)
+						b.ReportMetric(float64(have)/time.Since(began).Seconds(), "tickets/s")
+					})
+				})
+				b.StopTimer()
+				closeNode(b, late)
+				if err := os.RemoveAll(filepath.Join(dir, hosts[1])); err != nil {
+					b.Fatal(err)
+				}
+			}
+			closeNode(b, n)
+		})
+	}
+}
+
+// BenchmarkBurst makes a million updates over 100,000 counters at one node, and
+// waits until all the others have them. Each is acknowledged when durable.
+func BenchmarkBurst(b *testing.B) {
+	for _, nodes := range []int{1, 2, 3} {
+		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
+			var ring []*Node
+			dir := b.TempDir()
+			if nodes == 1 {
+				ring = []*Node{open(b, Config{Data: dir + "/a"})}
+			} else {
+				topo := generate(b, "full-mesh", nodes)
+				for _, h := range topo.Members() {
+					ring = append(ring, member(b, topo, h, dir, Durability{}))
+				}
+			}
+			ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
+			defer cancel()
+			for _, n := range ring {
+				if err := n.WaitCoherent(ctx); err != nil {
+					b.Fatal(err)
+				}
+			}
+			names := benchNames(100_000)
+			for at := 0; at < len(names); at += 1000 {
+				cmds := make([]Command, 1000)
+				for i := range cmds {
+					cmds[i] = Command{Op: tickets.CounterSetup, Name: names[at+i], Expire: hlc.Never}
+				}
+				applyAll(b, ring[0], cmds)
+			}
+			b.ResetTimer()
+			for range b.N {
+				runtime.GC()
+				before := ring[0].Statistics().Tickets
+				began := time.Now()
+				hammer(b, ring[0], names, 8, 1000, 1_000_000)
+				acked := time.Since(began)
+				want := ring[0].Statistics().Tickets
+				for _, n := range ring {
+					holding(b, n, want)
+				}
+				b.ReportMetric(float64(want-before)/acked.Seconds(), "acked/s")
+				b.ReportMetric(float64(want-before)/time.Since(began).Seconds(), "converged/s")
+			}
+			b.StopTimer()
+			for _, n := range ring {
+				closeNode(b, n)
+			}
+		})
+	}
+}
+
+// BenchmarkPropagation makes single updates at one node and waits for each to
+// be readable at the other.
+func BenchmarkPropagation(b *testing.B) {
+	topo, dir := generate(b, "full-mesh", 2), b.TempDir()
+	hosts := topo.Members()
+	from, to := member(b, topo, hosts[0], dir, Durability{}), member(b, topo, hosts[1], dir, Durability{})
+	ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
+	defer cancel()
+	if err := from.WaitCoherent(ctx); err != nil {
+		b.Fatal(err)
+	}
+	var took, own []time.Duration
+	key := tickets.Key{Family: tickets.Counters, Name: "probe"}
+	b.ResetTimer()
+	for i := range b.N {
+		began := time.Now()
+		applyAll(b, from, []Command{{Op: tickets.CounterAdd, Name: "probe", Amount: value.FromInt64(1), Expire: hlc.Never}})
+		own = append(own, time.Since(began))
+		began = time.Now()
+		for {
+			if r, ok := to.Read(key); ok && r.Value.Equal(to.Kind(), value.FromInt64(int64(i+1))) {
+				break
+			}
+			runtime.Gosched()
+		}
+		took = append(took, time.Since(began))
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.StopTimer()
+	reportQuantiles(b, "acknowledged", own)
+	reportQuantiles(b, "propagation", took)
+	closeNode(b, from)
+	closeNode(b, to)
+}
