@@ -99,6 +99,7 @@ type Member struct {
 	Heard     time.Duration // age of the last evidence, -1 never
 	HearsAll  bool
 	Behind    uint64        // tickets that this node lacks of what the member has
+	Lag       time.Duration // since it was heard of the first of them
 	Lacks     uint64        // tickets that the member lacks of what this node has, as far as known
 	Offset    time.Duration // its clock minus ours, as last seen on a direct link
 	Complete  hlc.Timestamp

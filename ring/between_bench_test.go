@@ -1,13 +1,18 @@
 package ring
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +29,7 @@ const pace = 500
 
 // probe makes single updates of one counter at an even pace until stop is
 // closed, and tells how long each took.
-func probe(b *testing.B, n *Node, stop <-chan struct{}) []time.Duration {
+func probe(b testing.TB, n *Node, stop <-chan struct{}) []time.Duration {
 	var took []time.Duration
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -46,34 +51,39 @@ func probe(b *testing.B, n *Node, stop <-chan struct{}) []time.Duration {
 	}
 }
 
-// probed runs do while single updates are made at n, and reports their p50
-// and p99 in milliseconds.
-func probed(b *testing.B, n *Node, what string, do func()) {
+// probed runs do while single updates are made at n, and tells how long they took.
+func probed(b testing.TB, n *Node, do func()) []time.Duration {
 	stop, done := make(chan struct{}), make(chan []time.Duration)
 	go func() { done <- probe(b, n, stop) }()
 	do()
 	close(stop)
-	reportQuantiles(b, what, <-done)
+	return <-done
 }
 
-func reportQuantiles(b *testing.B, what string, took []time.Duration) {
+// quantiles are p50 and p99 in milliseconds.
+func quantiles(took []time.Duration) (p50, p99 float64) {
 	if len(took) == 0 {
-		return
+		return 0, 0
 	}
 	slices.Sort(took)
 	ms := func(q float64) float64 { return took[int(q*float64(len(took)-1))].Seconds() * 1e3 }
-	b.ReportMetric(ms(0.5), what+"-p50-ms")
-	b.ReportMetric(ms(0.99), what+"-p99-ms")
+	return ms(0.5), ms(0.99)
+}
+
+func reportQuantiles(b *testing.B, what string, took []time.Duration) {
+	p50, p99 := quantiles(took)
+	b.ReportMetric(p50, what+"-p50-ms")
+	b.ReportMetric(p99, what+"-p99-ms")
 }
 
 // member opens a host of a topology.
-func member(b *testing.B, topo *topologies.Topology, host, dir string, d Durability) *Node {
+func member(b testing.TB, topo *topologies.Topology, host, dir string, d Durability) *Node {
 	self, _ := topo.Node(host)
 	return open(b, Config{Topology: topo, Host: host, Data: filepath.Join(dir, host), Bind: []string{self.Pub}, Durability: d})
 }
 
 // holding waits until n has count tickets in its ledger.
-func holding(b *testing.B, n *Node, count uint64) {
+func holding(b testing.TB, n *Node, count uint64) {
 	for n.Statistics().Tickets < count {
 		select {
 		case err := <-n.Fatal():
@@ -99,8 +109,8 @@ func write(b *testing.B, n *Node, names []string, total int, ids bool) {
 	}
 }
 
-// BenchmarkCatchUp lets a new node fetch ten million tickets (a tenth without
-// -full) from another, while both take single updates.
+// BenchmarkCatchUp lets a new node, in a process of its own, fetch ten million
+// tickets (a tenth without -full) from another, while both take single updates.
 func BenchmarkCatchUp(b *testing.B) {
 	for _, ids := range []bool{false, true} {
 		b.Run(fmt.Sprintf("ids=%v", ids), func(b *testing.B) {
@@ -112,38 +122,111 @@ func BenchmarkCatchUp(b *testing.B) {
 			hosts := topo.Members()
 			total := scaled(10_000_000)
 			if ids {
-				total /= 4
+				total /= 2
 			}
 			n := member(b, topo, hosts[0], dir, none)
 			write(b, n, benchNames(100_000), total, ids)
 			closeNode(b, n)
 			n = member(b, topo, hosts[0], dir, Durability{})
-			have := n.Statistics().Tickets
-			probed(b, n, "source-before", func() { time.Sleep(3 * time.Second) })
+			runtime.GC()
+			before := probed(b, n, func() { time.Sleep(2 * time.Second) })
+			b.ResetTimer()
+			reportQuantiles(b, "source-before", before)
 			for range b.N {
-				b.StopTimer()
-				late := member(b, topo, hosts[1], dir, Durability{})
-				runtime.GC()
-				probed(b, n, "source-during", func() {
-					probed(b, late, "late-during", func() {
-						for late.Statistics().RecvTickets < 10_000 {
-							time.Sleep(time.Millisecond)
-						}
-						b.StartTimer()
-						began := time.Now()
-						holding(b, late, have)
-						b.ReportMetric(float64(have)/time.Since(began).Seconds(), "tickets/s")
-					})
-				})
-				b.StopTimer()
-				closeNode(b, late)
+				late := startLate(b, topo, hosts[1], dir, n.Statistics().Tickets)
+				reportQuantiles(b, "source-during", probed(b, n, late.wait))
+				b.ReportMetric(late.Rate, "tickets/s")
+				b.ReportMetric(late.P50, "late-p50-ms")
+				b.ReportMetric(late.P99, "late-p99-ms")
 				if err := os.RemoveAll(filepath.Join(dir, hosts[1])); err != nil {
 					b.Fatal(err)
 				}
 			}
+			b.StopTimer()
 			closeNode(b, n)
 		})
 	}
+}
+
+// late is a node in a process of its own, and what it measured.
+type late struct {
+	Rate, P50, P99 float64
+	b              *testing.B
+	cmd            *exec.Cmd
+	out            io.Reader
+}
+
+const lateEnv = "BLUERINGS_LATE_NODE"
+
+func startLate(b *testing.B, topo *topologies.Topology, host, dir string, want uint64) *late {
+	file := filepath.Join(dir, "topology.toml")
+	if err := os.WriteFile(file, topo.Encode(), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestLateNode$", "-test.v")
+	cmd.Env = append(os.Environ(), fmt.Sprint(lateEnv, "=", file, " ", host, " ", dir, " ", want))
+	if profile := os.Getenv("BLUERINGS_LATE_PROFILE"); profile != "" {
+		cmd.Args = append(cmd.Args, "-test.cpuprofile="+profile)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	return &late{b: b, cmd: cmd, out: out}
+}
+
+func (l *late) wait() {
+	lines := bufio.NewScanner(l.out)
+	for lines.Scan() {
+		if text, ok := strings.CutPrefix(lines.Text(), "late: "); ok {
+			if err := json.Unmarshal([]byte(text), l); err != nil {
+				l.b.Fatal(err)
+			}
+		}
+	}
+	if err := l.cmd.Wait(); err != nil || l.Rate == 0 {
+		l.b.Fatal("the late node failed: ", err)
+	}
+}
+
+// TestLateNode is the process of a late node.
+func TestLateNode(t *testing.T) {
+	if os.Getenv(lateEnv) == "" {
+		t.Skip("run by BenchmarkCatchUp")
+	}
+	var file, host, dir string
+	var want uint64
+	if _, err := fmt.Sscan(os.Getenv(lateEnv), &file, &host, &dir, &want); err != nil {
+		t.Fatal(err)
+	}
+	topo, err := topologies.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := os.Getenv("BLUERINGS_LATE_DIR"); at != "" {
+		dir = at
+	}
+	n := member(t, topo, host, dir, Durability{})
+	var l late
+	took := probed(t, n, func() {
+		for n.Statistics().RecvTickets < 10_000 {
+			time.Sleep(time.Millisecond)
+		}
+		began := time.Now()
+		holding(t, n, want)
+		l.Rate = float64(want) / time.Since(began).Seconds()
+	})
+	l.P50, l.P99 = quantiles(took)
+	text, err := json.Marshal(&l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("late: %s\n", text)
+	closeNode(t, n)
 }
 
 // BenchmarkBurst makes a million updates over 100,000 counters at one node, and

@@ -115,6 +115,7 @@ func (n *Node) unlockAndSend() {
 		select {
 		case n.stretches <- s:
 		default: // the asker will ask again
+			n.meters.crowdedOut.Inc()
 		}
 	}
 }

@@ -56,6 +56,7 @@ func (n *Node) checkpoint(ctx context.Context) error {
 	}
 	for i, claim := range dirty.Claims {
 		c.Claims[i] = replica.Claim(claim)
+		n.claims.add(claim.Hash)
 	}
 	for i, m := range dirty.Marks {
 		c.Marks[i] = replica.Mark(m)
@@ -88,26 +89,29 @@ func (n *Node) collectLoop() {
 	}
 }
 
+// uncollected is what left the table and is not out of the ledger yet.
+type uncollected struct {
+	chains  []tickets.Chain      // to be walked
+	tickets map[tickets.Ref]bool // found by walking
+}
+
 // collect takes names out of the table that expired before everything final,
 // and then their tickets out of the ledger. Nobody can extend them any more:
-// an extension would carry a timestamp before their expiry.
+// an extension would carry a timestamp before their expiry. What it could not
+// finish, it does the next time.
 func (n *Node) collect() error {
-	type chain struct {
-		key   tickets.Key
-		heads []tickets.Chain
-	}
-	var gone []chain
 	n.mu.Lock()
 	before := min(n.replica.Final(), n.Now().Add(-n.cfg.ExpiryGrace))
 	for _, slot := range n.table.Expired(before, 1000) {
-		gone = append(gone, chain{n.table.Key(slot), n.table.Chains(slot)})
+		n.gone.chains = append(n.gone.chains, n.table.Chains(slot)...)
 		n.replica.Collect(n.table.Expire(slot))
 		n.table.Forget(slot)
 	}
-	if len(gone) == 0 {
+	if len(n.gone.chains) == 0 {
 		n.mu.Unlock()
-		return nil
+		return n.rewrite()
 	}
+	n.replica.Collect(0) // also when what follows failed before
 	w := n.waiter(n.replica.NextNumber())
 	n.mu.Unlock()
 	// What was collected must be on record before anything is gone, or an
@@ -121,34 +125,42 @@ func (n *Node) collect() error {
 	if w.err != nil {
 		return w.err
 	}
-	drop := make(map[tickets.Ref]bool)
 	walk := walker{store: n.store, kind: n.kind}
-	for _, c := range gone {
-		for _, head := range c.heads {
-			for seq := head.Head; seq > 0; {
-				t, back, err := walk.Ticket(tickets.Ref{Origin: head.Origin, Seq: seq})
-				if errors.Is(err, tickets.ErrCollected) {
-					break
-				}
-				if err != nil {
-					return err
-				}
-				drop[tickets.Ref{Origin: head.Origin, Seq: t.Seq}] = true
-				if back == 0 {
-					break
-				}
-				seq -= back
-			}
+	for ; len(n.gone.chains) > 0; n.gone.chains = n.gone.chains[1:] {
+		if err := n.gone.walk(&walk, n.gone.chains[0]); err != nil {
+			return err
 		}
 	}
-	return n.rewrite(drop)
+	return n.rewrite()
 }
 
-// rewrite stores the blocks that hold the given tickets again, without them.
-func (n *Node) rewrite(drop map[tickets.Ref]bool) error {
+// walk finds the tickets of a chain.
+func (u *uncollected) walk(w *walker, head tickets.Chain) error {
+	if u.tickets == nil {
+		u.tickets = make(map[tickets.Ref]bool)
+	}
+	for seq := head.Head; seq > 0; {
+		t, back, err := w.Ticket(tickets.Ref{Origin: head.Origin, Seq: seq})
+		if errors.Is(err, tickets.ErrCollected) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		u.tickets[tickets.Ref{Origin: head.Origin, Seq: t.Seq}] = true
+		if back == 0 {
+			return nil
+		}
+		seq -= back
+	}
+	return nil
+}
+
+// rewrite stores the blocks that hold collected tickets again, without them.
+func (n *Node) rewrite() error {
 	done := make(map[tickets.Ref]bool)
 	batch := &replica.Batch{}
-	for ref := range drop {
+	for ref := range n.gone.tickets {
 		b, ok, err := n.store.BlockOf(ref.Origin, ref.Seq)
 		if err != nil {
 			return err
@@ -158,7 +170,7 @@ func (n *Node) rewrite(drop map[tickets.Ref]bool) error {
 		} else {
 			done[first] = true
 		}
-		slim, err := without(n, b, drop)
+		slim, err := without(n, b, n.gone.tickets)
 		if err != nil {
 			return err
 		}
@@ -170,10 +182,13 @@ func (n *Node) rewrite(drop map[tickets.Ref]bool) error {
 			batch = &replica.Batch{}
 		}
 	}
-	if len(batch.Rewrite) == 0 {
-		return nil
+	if len(batch.Rewrite) > 0 {
+		if err := n.store.Commit(batch); err != nil {
+			return err
+		}
 	}
-	return n.store.Commit(batch)
+	n.gone.tickets = nil
+	return nil
 }
 
 func without(n *Node, b replica.Block, drop map[tickets.Ref]bool) (replica.Block, error) {

@@ -201,12 +201,16 @@ func (n *Node) commit() bool {
 	}
 	n.release(batch.Number, nil)
 	n.waiting -= ownTickets(batch, n.replica)
-	n.unlockAndSend()
 	for more && err == nil {
+		n.unlockAndSend()
 		runtime.Gosched() // callers come first
 		n.mu.Lock()
 		more, err = n.replica.Proceed(n.now())
-		n.unlockAndSend()
+	}
+	delays := n.replica.Delays()
+	n.unlockAndSend()
+	for _, d := range delays {
+		n.meters.remote.Observe(d.Seconds())
 	}
 	if err != nil {
 		n.fail(err)

@@ -17,6 +17,9 @@ type meters struct {
 	batchSize prometheus.Histogram
 	// repairBytes counts what was published because somebody asked.
 	repairBytes prometheus.Counter
+	// crowdedOut counts stretches that were to be read and sent while too many others waited.
+	crowdedOut prometheus.Counter
+	remote     prometheus.Histogram
 }
 
 func newMeters(n *Node) *meters {
@@ -33,9 +36,16 @@ func newMeters(n *Node) *meters {
 		repairBytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "bluerings_repair_given_bytes_total", Help: "Bytes of ranges given to those who asked.",
 		}),
+		crowdedOut: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "bluerings_stretches_dropped_total", Help: "Ranges not sent because too many others waited; they are asked for again.",
+		}),
+		remote: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "bluerings_commit_to_remote_seconds", Help: "From the timestamp of a ticket that another node flooded until it is durable and counts here, by the two clocks; a sample for each run of tickets.",
+			Buckets: prometheus.ExponentialBuckets(250e-6, 2, 18),
+		}),
 	}
 	if m.register != nil {
-		m.register.MustRegister(m.fsync, m.batchSize, m.repairBytes, m)
+		m.register.MustRegister(m.fsync, m.batchSize, m.repairBytes, m.crowdedOut, m.remote, m)
 	}
 	return m
 }
@@ -45,6 +55,8 @@ func (m *meters) unregister() {
 		m.register.Unregister(m.fsync)
 		m.register.Unregister(m.batchSize)
 		m.register.Unregister(m.repairBytes)
+		m.register.Unregister(m.crowdedOut)
+		m.register.Unregister(m.remote)
 		m.register.Unregister(m)
 	}
 }
@@ -79,6 +91,7 @@ var (
 	finalLagDesc    = describe("final_lag_seconds", "How far final_through is behind the clock.", level)
 	blockedDesc     = describe("final_blocked_by", "1 for each member that final_through waits for.", level, "host")
 	behindDesc      = describe("peer_tickets_behind", "Tickets of a member that this node lacks.", level, "host")
+	lagDesc         = describe("peer_lag_seconds", "How long tickets of a member have been lacking here; 0: none does.", level, "host")
 	lacksDesc       = describe("peer_tickets_lacking", "Tickets that a neighbour lacks.", level, "host")
 	heardDesc       = describe("peer_heard_seconds", "Age of the last evidence of a member.", level, "host")
 	offsetDesc      = describe("peer_clock_offset_seconds", "Clock of a neighbour minus ours.", level, "host")
@@ -125,6 +138,7 @@ func (m *meters) Collect(c chan<- prometheus.Metric) {
 			gaps++
 		}
 		emit(behindDesc, float64(member.Behind), member.Host)
+		emit(lagDesc, member.Lag.Seconds(), member.Host)
 		if member.Host == n.cfg.Host {
 			continue
 		}

@@ -35,6 +35,8 @@ type Node struct {
 	mu      sync.RWMutex
 	replica *replica.Replica
 	table   *tickets.Table
+	claims  claimFilter
+	gone    uncollected        // only the collector's
 	waiters map[uint64]*waiter // by number of the batch
 	waiting int                // own tickets that are not durable
 	full    bool               // the last commit found no room
@@ -97,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := n.openBus(); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	n.run(n.commitLoop, n.tickLoop, n.stretchLoop, n.checkpointLoop, n.collectLoop)
+	n.run(n.commitLoop, n.tickLoop, n.stretchLoop, n.checkpointLoop, n.collectLoop, n.fillClaims)
 	return n, nil
 }
 
@@ -109,7 +111,7 @@ func (n *Node) run(loops ...func()) {
 
 // load folds what is stored: the index as far as it goes, then the log.
 func (n *Node) load(updates, forwards bool) error {
-	past := &past{store: n.store, kind: n.kind}
+	past := &past{store: n.store, kind: n.kind, claims: &n.claims}
 	n.table = tickets.NewTable(n.kind, past)
 	origins := n.store.Origins()
 	for i, o := range origins {
@@ -204,12 +206,9 @@ func (n *Node) Host() string { return n.cfg.Host }
 // in a way that leaves the outcome of a commit open.
 func (n *Node) Fatal() <-chan error { return n.fatal }
 
-// catchUp is how long readiness waits at most for what others have.
-const catchUp = 10 * time.Second
-
-// Ready is nil while the node should be sent requests: it has what its
-// neighbours had when it started, or has waited for that long enough, there is
-// room on its disk, and it is not shutting down.
+// Ready is nil while the node should be sent requests: it has what those of
+// its neighbours had when it started that can be reached, there is room on its
+// disk, and it is not shutting down.
 func (n *Node) Ready() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -218,7 +217,7 @@ func (n *Node) Ready() error {
 		return ErrClosed
 	case n.full:
 		return ErrFull
-	case !n.caughtUp && !n.replica.CaughtUp() && time.Since(n.start) < catchUp:
+	case !n.caughtUp && !n.replica.CaughtUp(n.now()):
 		return ErrCatchingUp
 	}
 	n.caughtUp = true

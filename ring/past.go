@@ -17,13 +17,19 @@ type past struct {
 	store   *boltstore.Store
 	kind    value.Kind
 	replica *replica.Replica
+	claims  *claimFilter // in front of the index, or nil
 	// walk, where it is set, keeps the last block between calls: for one
 	// reader, who does not outlive a collection.
 	walk *walker
 }
 
 // Claim implements tickets.Past.
-func (p *past) Claim(hash [16]byte) (tickets.Ref, bool, error) { return p.store.Claim(hash) }
+func (p *past) Claim(hash [16]byte) (tickets.Ref, bool, error) {
+	if p.claims != nil && p.claims.lacks(hash) {
+		return tickets.Ref{}, false, nil
+	}
+	return p.store.Claim(hash)
+}
 
 // Ticket implements tickets.Past.
 func (p *past) Ticket(ref tickets.Ref) (tickets.Ticket, uint64, error) {

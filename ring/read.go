@@ -155,7 +155,7 @@ func (n *Node) Status() Status {
 		node, _ := n.cfg.Topology.Node(m.Host)
 		status.Members = append(status.Members, Member{
 			Host: m.Host, Role: node.Role, Epoch: m.Epoch, Connected: m.Connected, Heard: m.Heard,
-			HearsAll: m.HearsAll, Behind: m.Behind, Lacks: m.Lacks, Offset: m.Offset,
+			HearsAll: m.HearsAll, Behind: m.Behind, Lag: m.Lag, Lacks: m.Lacks, Offset: m.Offset,
 			Complete: m.Complete, Closed: m.Closed,
 		})
 	}

@@ -3,6 +3,7 @@ package replica
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"bluerings/hlc"
 	"bluerings/tickets"
@@ -125,6 +126,9 @@ func (r *Replica) Proceed(now Now) (more bool, err error) {
 			return true, nil
 		}
 		l.held = t.run.Last
+		if n := len(t.run.Tickets); t.flooded && n > 0 && len(r.delays) < maxDelays {
+			r.delays = append(r.delays, max(0, time.Duration(now.Wall-t.run.Tickets[n-1].At)))
+		}
 		l.upcoming.prune(l.held, l.taken)
 		r.meetPromises(t.index)
 		r.scheduleForward(now, l)
@@ -195,6 +199,14 @@ func (r *Replica) apply(i tickets.OriginIndex, t *tickets.Ticket) error {
 		r.counts.Conflicts++
 	}
 	return nil
+}
+
+// Delays are how long some of the tickets that were flooded here took from
+// their timestamp until they counted, by the two clocks; each is told once.
+func (r *Replica) Delays() []time.Duration {
+	delays := r.delays
+	r.delays = nil
+	return delays
 }
 
 // Owns tells whether this node mints in a log.

@@ -24,6 +24,7 @@ type link struct {
 	boot   uint64   // of the process whose pings come over it
 	pinged bool     // a ping of this ring came over it since it is up
 	vector []uint64 // by index: what its newest ping said it holds
+	had    []uint64 // and its first, since the link is up
 }
 
 // want times the repair of one log that others have more of than we do.
@@ -53,7 +54,7 @@ func (r *Replica) LinkChanged(now Now, upstream string, up bool) {
 	if !ok {
 		return
 	}
-	lk.up, lk.upAt, lk.pinged, lk.boot, lk.vector = up, now.Mono, false, 0, nil
+	lk.up, lk.upAt, lk.pinged, lk.boot, lk.vector, lk.had = up, now.Mono, false, 0, nil, nil
 	for topic, a := range r.asks {
 		if a.upstream == upstream {
 			delete(r.asks, topic)
@@ -69,6 +70,7 @@ type Message struct {
 	ping    *Ping
 	run     *tickets.Run
 	encoded []byte
+	flooded bool // not given on request
 	reason  string
 	err     error
 }
@@ -86,7 +88,7 @@ func (r *Replica) Parse(payload []byte) Message {
 	case m.foreign:
 		m.reason, m.err = "other_ring", errors.New("a message of another ring")
 	case kind == typeTickets || kind == typeGiven:
-		m.encoded = body
+		m.encoded, m.flooded = body, kind == typeTickets
 		m.run, err = tickets.DecodeRun(r.cfg.Kind, body)
 	default:
 		m.reason, m.err = "unknown_type", fmt.Errorf("message type %d", kind)
@@ -109,7 +111,7 @@ func (r *Replica) Receive(now Now, upstream string, m Message) error {
 	case m.err != nil:
 		return r.drop(m.reason, fmt.Errorf("from %s: %w", upstream, m.err))
 	case m.ping == nil:
-		return r.take(now, m.run, m.encoded)
+		return r.take(now, m.run, m.encoded, m.flooded)
 	case m.foreign:
 		return r.foreign(lk, m.ping)
 	}
@@ -138,7 +140,7 @@ func (r *Replica) foreign(lk *link, p *Ping) error {
 
 // take merges a run: what continues its log goes into the next batch, what is
 // ahead of a gap is kept for a while, what is known is dropped.
-func (r *Replica) take(now Now, run *tickets.Run, encoded []byte) error {
+func (r *Replica) take(now Now, run *tickets.Run, encoded []byte, flooded bool) error {
 	i, ok := r.learnOrigin(run.Origin)
 	if !ok {
 		return fmt.Errorf("too many origins")
@@ -167,6 +169,7 @@ func (r *Replica) take(now Now, run *tickets.Run, encoded []byte) error {
 	if err := r.extend(now, i, run, encoded); err != nil {
 		return err
 	}
+	r.batch.runs[len(r.batch.runs)-1].flooded = flooded
 	for len(l.stash) > 0 && l.stash[0].run.First <= l.taken+1 {
 		s := l.stash[0]
 		l.stash = l.stash[1:]
@@ -200,7 +203,7 @@ func (r *Replica) extend(now Now, i tickets.OriginIndex, run *tickets.Run, encod
 			r.counts.SkewRefused++
 		}
 	}
-	l.taken = run.Last
+	l.taken, r.extended = run.Last, now.Mono
 	if n := len(run.Tickets); n > 0 {
 		l.ticketBytes = (3*l.ticketBytes + len(encoded)/n) / 4
 	}

@@ -130,6 +130,7 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 	}
 	sender.offset = time.Duration(p.Wall - now.Wall)
 	sender.skewed = sender.offset > r.cfg.MaxSkew || sender.offset < -r.cfg.MaxSkew
+	first := !lk.pinged
 	lk.pinged = lk.pinged || p.Host == lk.host
 	// How long this message can have been on its way: the time since we sent
 	// the ping that it echoes, less what that ping surely spent in relays.
@@ -143,6 +144,9 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 	lk.vector = lk.vector[:0]
 	for i := range p.Logs {
 		r.heardLog(now, lk, &p.Logs[i])
+	}
+	if first && lk.pinged {
+		lk.had = slices.Clone(lk.vector)
 	}
 	r.retarget()
 	for i := range p.Reports {

@@ -266,22 +266,28 @@ func (r *Replica) behindReasons(now Now) []Reason {
 	return reasons
 }
 
-// CaughtUp tells whether every link that is up has brought a ping, at least
-// one is, and nothing lacks here that somebody has.
-func (r *Replica) CaughtUp() bool {
-	heard := len(r.cfg.Upstreams) == 0
+// CaughtUp tells whether this node has what its upstreams had when they were
+// first heard. It does not wait for one that cannot be reached or says nothing
+// for a while, and not for ever for tickets that do not come.
+func (r *Replica) CaughtUp(now Now) bool {
+	if now.Mono-max(r.started, r.extended) > stuckAfter {
+		return true
+	}
+	patience := max(minPatience, 2*r.cfg.PingInterval)
 	for _, lk := range r.links {
-		if lk.up && !lk.pinged {
-			return false
+		if !lk.pinged {
+			if now.Mono-max(r.started, lk.upAt) <= patience {
+				return false
+			}
+			continue
 		}
-		heard = heard || lk.pinged
-	}
-	for i := range r.logs {
-		if l := &r.logs[i]; l.want.target > l.held {
-			return false
+		for i, seq := range lk.had {
+			if l := &r.logs[i]; l.held < seq && l.want.target > l.held {
+				return false
+			}
 		}
 	}
-	return heard
+	return true
 }
 
 // State is what a replica says of the ring.
@@ -292,7 +298,6 @@ type State struct {
 	Final, Complete hlc.Timestamp
 	BlockedBy       []string
 	Members         []MemberState
-	Epoch           uint64
 	Links           []LinkState
 }
 
@@ -304,6 +309,7 @@ type MemberState struct {
 	Heard         time.Duration // age of the evidence, -1 never
 	HearsAll      bool
 	Behind, Lacks uint64
+	Lag           time.Duration // since the first of what is behind was heard of
 	Offset        time.Duration
 	Direct        bool
 	Complete      hlc.Timestamp
@@ -347,6 +353,7 @@ func (r *Replica) State(now Now) State {
 				ms.Closed = min(ms.Closed, l.kept.Closed)
 				if l.want.target > l.held {
 					ms.Behind += l.want.target - l.held
+					ms.Lag = max(ms.Lag, now.Mono-l.want.since)
 				}
 			}
 			if lk, ok := r.links[host]; ok && lk.pinged {

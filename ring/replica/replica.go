@@ -102,10 +102,14 @@ type Replica struct {
 	links   map[string]*link
 	asks    map[string]*ask
 	started time.Duration
-	sent    [4096]time.Duration // when ping number n was sent, at n modulo
-	number  uint64
-	pingDue time.Duration
-	effects Effects
+	// extended is when tickets of others last came, and delays how long some
+	// had been on their way.
+	extended time.Duration
+	delays   []time.Duration
+	sent     [4096]time.Duration // when ping number n was sent, at n modulo
+	number   uint64
+	pingDue  time.Duration
+	effects  Effects
 
 	final, complete hlc.Timestamp
 	collected       hlc.Timestamp

@@ -55,6 +55,12 @@ func (s *stage) onNode(verb string, a *actor, args []string) {
 		s.start(a)
 	case "later":
 		s.impersonate(a)
+	case "ready":
+		word := "is not ready"
+		if a.CaughtUp(s.clock(a)) {
+			word = "is ready"
+		}
+		s.printf("  %s %s", host, word)
 	case "skew":
 		d, err := time.ParseDuration(args[0])
 		if err != nil {

@@ -31,6 +31,7 @@ var rewrite = flag.Bool("rewrite", false, "write the transcripts anew")
 //	run 2s                time passes; messages and commits take 1 ms; only tickets and requests are printed
 //	stop b, cont b        the process stands still
 //	crash a, wipe a, save a, rewind a
+//	ready a               whether it has what its upstreams had
 //	state [a ...]
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")

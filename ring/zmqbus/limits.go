@@ -13,7 +13,7 @@ type Limits struct {
 	// FrameBytes is the largest payload of a message, in bytes, sent or
 	// received. Default 1 MiB, at most 1 GiB. All nodes of a ring should agree.
 	FrameBytes int
-	// TopicBytes is the longest topic, in bytes. Default 255, at most 64 KiB.
+	// TopicBytes is the longest topic, in bytes. Default 512, at most 64 KiB.
 	TopicBytes int
 	// Topics is how many subscriptions one connection may hold. Default 256.
 	// Each costs a comparison per published message.
@@ -81,7 +81,7 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	number(&l.FrameBytes, 1<<20)
-	number(&l.TopicBytes, 255)
+	number(&l.TopicBytes, 512)
 	number(&l.Topics, 256)
 	duration(&l.Handshake, 5*time.Second)
 	number(&l.PendingHandshakes, 64)
