@@ -94,8 +94,8 @@ var attacks = []attack{
 	{"short ping", hello + command("PING", "\x00"), reasonCommand, false, false},
 	{"long ping", hello + command("PING", strings.Repeat("x", 19)), reasonCommand, false, false},
 	{"long pong", hello + command("PONG", strings.Repeat("x", 17)), reasonCommand, false, false},
-	{"long topic", hello + frame(0, "\x01"+strings.Repeat("x", 256)), reasonLength, false, false},
-	{"long topic by command", hello + command("SUBSCRIBE", strings.Repeat("x", 256)), reasonLength, false, false},
+	{"long topic", hello + frame(0, "\x01"+strings.Repeat("x", 513)), reasonLength, false, false},
+	{"long topic by command", hello + command("SUBSCRIBE", strings.Repeat("x", 513)), reasonLength, false, false},
 	{"million topics", hello + manyTopics(1_000_000), reasonTopics, false, false},
 	{"million topics by command", hello + manySubscribes(100_000), reasonTopics, false, false},
 }

@@ -83,7 +83,7 @@ func TestOpenReportsEveryMistake(t *testing.T) {
 	_, err := Open(Config{
 		Bind:      []string{"4000", "udp://x:1", "tcp://::1:5", "tcp://h:notaport", "ipc://"},
 		Upstreams: []Upstream{{"a", "tcp://*:4000"}, {"a", "tcp://h:4000"}, {"", "tcp://h:0"}},
-		Topics:    []string{strings.Repeat("x", 256)},
+		Topics:    []string{strings.Repeat("x", 513)},
 		Limits:    Limits{Topics: -1, Handshake: -1, QueueBytes: 5},
 	}, &recorder{})
 	if err == nil {
@@ -142,7 +142,7 @@ func TestEndpoints(t *testing.T) {
 func TestPublisherIsBounded(t *testing.T) {
 	a := pub(t, Limits{QueueBytes: 64 << 10, FrameBytes: 32 << 10}, nil)
 	a.Publish("", []byte("no topic"))
-	a.Publish(strings.Repeat("t", 256), nil)
+	a.Publish(strings.Repeat("t", 513), nil)
 	a.Publish("t", make([]byte, 32<<10+1))
 	want := Drop{everyone, reasonOversize, 3}
 	if st := a.Stats(); len(st.Drops) != 1 || st.Drops[0] != want || st.Published != 0 {
@@ -195,7 +195,7 @@ func TestAsksAreBounded(t *testing.T) {
 	a := pub(t, Limits{}, nil)
 	b := sub(t, a, &recorder{}, "t")
 	eventually(t, "link", func() bool { return b.Stats().Upstreams[0].Up })
-	b.Ask("a", "?"+strings.Repeat("x", 255)) // too long
+	b.Ask("a", "?"+strings.Repeat("x", 512)) // too long
 	for i := range 300 {
 		b.Ask("a", fmt.Sprintf("?%d;", i))
 	}

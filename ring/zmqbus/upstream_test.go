@@ -61,7 +61,7 @@ func TestHostileUpstreamsAreCutOff(t *testing.T) {
 		{"bad metadata", greets + command("READY", "\x40Sock"), reasonMetadata, true, false},
 		{"ready of 2^63-1", greets + claim(flagCommand, 1<<63-1), reasonMetadata, true, false},
 		{"topic of 2^63-1", pubHello + claim(flagMore, 1<<63-1), reasonLength, false, false},
-		{"topic of 256", pubHello + frame(flagMore, strings.Repeat("x", 256)), reasonLength, false, false},
+		{"topic of 513", pubHello + frame(flagMore, strings.Repeat("x", 513)), reasonLength, false, false},
 		{"payload of 1 GiB", pubHello + frame(flagMore, "t") + claim(0, 1<<30), reasonLength, false, false},
 		{"payload just too long", pubHello + frame(flagMore, "t") + claim(0, 1<<20+1), reasonLength, false, false},
 		{"endless frames", pubHello + strings.Repeat(frame(flagMore, "t"), 10000), reasonFrames, false, false},
