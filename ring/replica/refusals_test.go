@@ -50,7 +50,7 @@ func (l *listener) message(first uint64, dates ...hlc.Timestamp) []byte {
 	return l.Frame(tickets.NewEncoder(value.Integer).AppendRun(nil, run), false)
 }
 
-func (l *listener) hear(message []byte) error { return l.Receive(l.at, "a", message) }
+func (l *listener) hear(message []byte) error { return l.Receive(l.at, "a", l.Parse(message)) }
 
 func (l *listener) must(err error) {
 	l.t.Helper()
@@ -64,7 +64,8 @@ func (l *listener) store() {
 	l.t.Helper()
 	if b := l.NextBatch(l.at); b != nil {
 		l.disk.commit(b)
-		l.must(l.Persisted(l.at, b.Number))
+		_, err := l.Persisted(l.at, b.Number)
+		l.must(err)
 	}
 }
 
@@ -222,7 +223,7 @@ func TestFailedFoldEndsEverything(t *testing.T) {
 		command.ID = ""
 	}
 	if b := r.NextBatch(now); b != nil {
-		if err := r.Persisted(now, b.Number); !errors.Is(err, errPast) {
+		if _, err := r.Persisted(now, b.Number); !errors.Is(err, errPast) {
 			t.Fatalf("the table is wrong and the node goes on: %v", err)
 		}
 	}
@@ -257,6 +258,7 @@ func TestLinksLeadBackInTheSameLog(t *testing.T) {
 			}
 		}
 		l.disk.commit(b)
-		l.must(l.Persisted(l.at, b.Number))
+		_, err := l.Persisted(l.at, b.Number)
+		l.must(err)
 	}
 }
