@@ -2,7 +2,7 @@
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SEEDS ?= 1000
 FUZZTIME ?= 30s
-.PHONY: help build test race lint fuzz simulate bench compare dev ci
+.PHONY: help build test race lint fuzz simulate bench compare dev mutants ci
 
 help: ## print the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
@@ -18,6 +18,8 @@ fuzz: ## fuzz every target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) .ci/run fuzz
 simulate: ## play SEEDS seeds of the simulator
 	go test ./ring/simulator -run TestSeeds -count 1 -timeout 60m -v -seeds $(SEEDS)
+mutants: ## plant every bug of internal/mutants and see that the tests notice
+	go run ./internal/mutants
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 compare: ## measure against the rivals, and write docs/PERFORMANCE.md (COMPARE="-short" for a trial run; -help)

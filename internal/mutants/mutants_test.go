@@ -114,3 +114,18 @@ func TestTableKeepsWhatWasNotRun(t *testing.T) {
 		t.Fatalf("%s", got)
 	}
 }
+
+// TestGuaranteesNameTheirBugs: beside each promise stand the bugs that break it.
+func TestGuaranteesNameTheirBugs(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "GUARANTEES.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range planted(t) {
+		_, section, _ := strings.Cut(string(text), "\n## "+m.promise+". ")
+		section, _, _ = strings.Cut(section, "\n## ")
+		if !strings.Contains(section, "`"+m.name+"`") {
+			t.Errorf("docs/GUARANTEES.md, promise %s: %s is not named", m.promise, m.name)
+		}
+	}
+}

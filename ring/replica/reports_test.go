@@ -1,0 +1,105 @@
+package replica
+
+import (
+	"testing"
+
+	"bluerings/tickets"
+)
+
+// anew makes the next ping of a say that it started again, in a new log.
+func (l *listener) anew() {
+	l.ping.Rows[0] = PingRow{Host: "a", Boot: l.ping.Rows[0].Boot + 1, Epoch: ofA.Epoch + 1, Number: 1}
+	l.ping.Logs = nil
+}
+
+// reported is what b tells of how far it holds the log that a left.
+func (l *listener) reported() (held uint64, told bool) {
+	for _, rep := range l.reportsToSend() {
+		if rep.Origin == ofA && rep.Member == "b" {
+			return rep.Held, true
+		}
+	}
+	return 0, false
+}
+
+func (l *listener) wantReport(held uint64, told bool) {
+	l.t.Helper()
+	if h, is := l.reported(); h != held || is != told {
+		l.t.Fatalf("reported: %v, %d tickets; want %v, %d", is, h, told, held)
+	}
+}
+
+func TestOverlapIsCut(t *testing.T) {
+	l := listen(t, nil)
+	l.must(l.hear(l.message(1, origin, origin+1, origin+2)))
+	l.store()
+	l.must(l.hear(l.message(2, origin+1, origin+2, origin+3, origin+4)))
+	b := l.NextBatch(l.at)
+	if len(b.Blocks) != 1 || b.Blocks[0].First != 4 || b.Blocks[0].Last != 5 {
+		t.Fatalf("stores %+v", b.Blocks)
+	}
+	l.disk.commit(b)
+	l.must(l.Persisted(l.at, b.Number))
+	if slot, _ := l.Table().Lookup(tickets.Key{Family: tickets.Counters, Name: "n"}); l.Table().Total(slot).String(l.Kind()) != "5" {
+		t.Fatalf("the total is %s", l.Table().Total(slot).String(l.Kind()))
+	}
+}
+
+// TestReportCountsWhatIsDurable: what is on its way to the disk may never
+// arrive there, and once it does it would be more than was reported.
+func TestReportCountsWhatIsDurable(t *testing.T) {
+	l := listen(t, nil)
+	l.must(l.hear(l.message(1, origin)))
+	l.store()
+	l.must(l.hear(l.message(2, origin+1)))
+	l.anew()
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.wantReport(0, false)
+	l.store()
+	l.ping.Rows[0].Number++
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.wantReport(2, true)
+}
+
+// TestReportWaitsForTheLink: a message of the former run may still lie in the
+// link, until a ping of the new one came over it.
+func TestReportWaitsForTheLink(t *testing.T) {
+	l := listen(t, func(c *Config) {
+		c.Members, c.Upstreams = []string{"a", "b", "c"}, []string{"a", "c"}
+	})
+	l.LinkChanged(l.at, "c", true)
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.must(l.hear(l.message(1, origin)))
+	l.store()
+	l.anew()
+	fromC := *l.ping
+	fromC.Host = "c"
+	fromC.Rows = append(fromC.Rows, PingRow{Host: "c", Boot: 1, Epoch: 9, Number: 1})
+	l.must(l.Receive(l.at, "c", l.encodePing(&fromC)))
+	l.wantReport(0, false)
+	l.must(l.hear(l.message(2, origin+1)))
+	l.store()
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.wantReport(2, true)
+}
+
+// TestReportBinds: the owner relies on a report, so who gave it takes in no
+// more of the log than somebody has reported.
+func TestReportBinds(t *testing.T) {
+	l := listen(t, nil)
+	l.must(l.hear(l.message(1, origin)))
+	l.store()
+	l.anew()
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.wantReport(1, true)
+	if err := l.hear(l.message(2, origin+1)); err == nil {
+		t.Fatal("it takes in more than it has reported")
+	}
+	l.ping.Rows[0].Number++
+	l.ping.Reports = []Report{{Origin: ofA, Boot: l.ping.Rows[0].Boot, Member: "a", Held: 2}}
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.must(l.hear(l.message(2, origin+1)))
+	if err := l.hear(l.message(3, origin+2)); err == nil {
+		t.Fatal("it takes in more than anybody has reported")
+	}
+}
