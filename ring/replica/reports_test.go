@@ -2,7 +2,9 @@ package replica
 
 import (
 	"testing"
+	"time"
 
+	"bluerings/hlc"
 	"bluerings/tickets"
 )
 
@@ -101,5 +103,50 @@ func TestReportBinds(t *testing.T) {
 	l.must(l.hear(l.message(2, origin+1)))
 	if err := l.hear(l.message(3, origin+2)); err == nil {
 		t.Fatal("it takes in more than anybody has reported")
+	}
+}
+
+// TestSealWaitsForEverybody: a seal that a member cannot honour would be lost
+// with the disks of those who can.
+func TestSealWaitsForEverybody(t *testing.T) {
+	old := tickets.Origin{Host: "b", Epoch: 77}
+	l := listen(t, func(c *Config) { c.Members = []string{"a", "b", "c"} })
+	l.Tick(l.at) // ping 1, which a echoes
+	run := &tickets.Run{Origin: old, First: 1, Last: 1, Tickets: []tickets.Ticket{
+		{Origin: old, Seq: 1, At: origin - 10, Op: tickets.CounterAdd, Name: "n", Expire: origin * 2},
+	}}
+	for n, heldByC := range []uint64{0, 0, 1} {
+		l.ping.Rows = []PingRow{
+			{Host: "a", Boot: 1, Epoch: 7, Number: uint64(n + 1)}, {Host: "b", Boot: l.cfg.Boot, Number: 1}, {Host: "c", Boot: 1, Number: 1},
+		}
+		l.ping.Logs = []PingLog{{Origin: old, Held: 1, Promise: Promise{origin - 5, 1}}}
+		l.ping.Reports = []Report{
+			{Origin: old, Boot: l.cfg.Boot, Member: "a", Held: 1, Closed: origin - 5},
+			{Origin: old, Boot: l.cfg.Boot, Member: "c", Held: heldByC, Closed: origin - 5},
+		}
+		l.must(l.hear(l.encodePing(l.ping)))
+		l.must(l.hear(l.Frame(l.enc.AppendRun(nil, run), true)))
+		l.store()
+		l.Tick(l.at)
+		if sealed := l.logs[l.byName[old]].kept.Closed == hlc.Never; sealed != (heldByC == 1) {
+			t.Fatalf("c holds %d of 1 tickets, b holds %d, sealed: %v", heldByC, l.Vector().Get(old), sealed)
+		}
+	}
+}
+
+// TestCoherenceEndsByItself: nobody has to look for it to end, as the process
+// may have stood still.
+func TestCoherenceEndsByItself(t *testing.T) {
+	l := listen(t, nil)
+	l.Tick(l.at)
+	l.ping.Digest = [8]byte(l.cfg.Digest[:8])
+	l.ping.Rows = []PingRow{{Host: "a", Boot: 1, Epoch: 7, Number: 1, HearsAll: true}, {Host: "b", Boot: l.cfg.Boot, Number: 1}}
+	l.must(l.hear(l.encodePing(l.ping)))
+	if !l.Coherent(l.at) {
+		t.Fatalf("not coherent: %v", l.State(l.at).Reasons)
+	}
+	l.at.Mono += l.cfg.PeerTimeout + time.Millisecond
+	if l.Coherent(l.at) {
+		t.Fatal("coherent with what was heard longer than a peer timeout ago")
 	}
 }
