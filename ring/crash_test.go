@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -98,26 +99,24 @@ func TestCollectionIsOnRecordFirst(t *testing.T) {
 	waitUntil(t, "its end is final", func() bool { return n.Verdict().FinalThrough > command.Expire })
 	closeNode(t, n)
 
-	n = open(t, Config{Data: dir, ExpiryGrace: -1, Durability: slowly(t)})
-	n.cfg.ExpiryGrace = 0
-	add(t, n, "other", "1", "")
-	if err := n.settle(t.Context()); err != nil { // from here on nobody commits for a minute
-		t.Fatal(err)
-	}
+	n = open(t, Config{Data: dir, ExpiryGrace: -1})
 	waitUntil(t, "its end is final again", func() bool { return n.Verdict().FinalThrough > command.Expire })
-	collected := make(chan error)
+	close(n.stop)
+	n.done.Wait() // from here on, nothing is committed but by this test
+	n.stop, n.cfg.ExpiryGrace = make(chan struct{}), 0
+	collected := make(chan error, 1)
 	go func() { collected <- n.collect() }()
-	patience := time.NewTicker(100 * time.Millisecond)
-	defer patience.Stop()
-	for waiting := true; waiting; {
-		select {
-		case err := <-collected:
-			if err != nil {
-				t.Fatal(err)
-			}
-			waiting = false
-		case <-patience.C:
-			signal(n.hurry) // it waits for its record, as it should
+	select {
+	case err := <-collected:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(200 * time.Millisecond): // it waits for its record, as it should
+		for !n.commit() { // until it has asked for it
+			runtime.Gosched()
+		}
+		if err := <-collected; err != nil {
+			t.Fatal(err)
 		}
 	}
 	crash(t, n)

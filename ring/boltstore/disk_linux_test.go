@@ -63,6 +63,9 @@ func TestFullDiskWithoutALook(t *testing.T) {
 		t.Skip(err)
 	}
 	defer full.Close()
+	if err := s.Commit(w.batch()); err != nil { // the file is as long as it has to be
+		t.Fatal(err)
+	}
 	if err := syscall.Dup3(int(full.Fd()), int(s.ledger.file.Fd()), syscall.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
