@@ -62,6 +62,11 @@ func (n *Node) submit(c call) (*waiter, error) {
 	if n.closing.Load() {
 		return nil, ErrClosed
 	}
+	select {
+	case <-n.failed:
+		return nil, ErrUncertain // nobody would answer
+	default:
+	}
 	if n.waiting+len(c.cmds) > n.cfg.MaxWaiting {
 		return nil, ErrBusy
 	}
@@ -191,9 +196,9 @@ func (n *Node) commit() bool {
 		}
 	}
 	if err != nil {
+		n.fail(err) // under the lock: whoever comes later is told
 		n.release(batch.Number+1, ErrUncertain)
 		n.unlockAndSend()
-		n.fail(err)
 		return false
 	}
 	if err := n.begunAnew(batch); err != nil {

@@ -150,12 +150,14 @@ func (o *options) one(ctx context.Context, b *bench, m *mutant) (row, error) {
 		if o.verbose {
 			fmt.Printf("---- %s\n%s----\n", k.spec, v.output)
 		}
-		if !v.failed {
-			word := "passes"
-			if v.expired {
-				word = "no failure"
-			}
+		if word := v.survived(); word != "" {
 			tried = append(tried, fmt.Sprintf("%s: %s in %.1f s", k.spec, word, v.took.Seconds()))
+			continue
+		}
+		if again, err := b.confirm(ctx, k, overlay, v); err != nil {
+			return r, fmt.Errorf("%s: %w", k.spec, err)
+		} else if !again {
+			tried = append(tried, fmt.Sprintf("%s: %s failed and then passed", k.spec, v.by))
 			continue
 		}
 		r.add(k, v)
