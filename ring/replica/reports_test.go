@@ -41,7 +41,9 @@ func TestOverlapIsCut(t *testing.T) {
 		t.Fatalf("stores %+v", b.Blocks)
 	}
 	l.disk.commit(b)
-	l.must(l.Persisted(l.at, b.Number))
+	if more, err := l.Persisted(l.at, b.Number); more || err != nil {
+		t.Fatal(more, err)
+	}
 	if slot, _ := l.Table().Lookup(tickets.Key{Family: tickets.Counters, Name: "n"}); l.Table().Total(slot).String(l.Kind()) != "5" {
 		t.Fatalf("the total is %s", l.Table().Total(slot).String(l.Kind()))
 	}
@@ -77,7 +79,7 @@ func TestReportWaitsForTheLink(t *testing.T) {
 	fromC := *l.ping
 	fromC.Host = "c"
 	fromC.Rows = append(fromC.Rows, PingRow{Host: "c", Boot: 1, Epoch: 9, Number: 1})
-	l.must(l.Receive(l.at, "c", l.encodePing(&fromC)))
+	l.must(l.Receive(l.at, "c", l.Parse(l.encodePing(&fromC))))
 	l.wantReport(0, false)
 	l.must(l.hear(l.message(2, origin+1)))
 	l.store()
