@@ -38,8 +38,9 @@ func (n *Node) checkpoint(ctx context.Context) error {
 	n.mu.Lock()
 	dirty := n.table.TakeDirty()
 	covers := n.replica.Covers()
+	orphans := n.orphans
 	n.mu.Unlock()
-	if len(dirty.Rows) == 0 && len(dirty.Claims) == 0 && len(dirty.Marks) == 0 {
+	if len(dirty.Rows) == 0 && len(dirty.Claims) == 0 && len(dirty.Marks) == 0 && len(orphans) == 0 {
 		return nil
 	}
 	if err := n.settle(ctx); err != nil {
@@ -61,13 +62,34 @@ func (n *Node) checkpoint(ctx context.Context) error {
 	for i, m := range dirty.Marks {
 		c.Marks[i] = replica.Mark(m)
 	}
+	var err error
+	if c.Drop, err = n.orphaned(orphans); err != nil {
+		return err
+	}
 	if err := n.store.Checkpoint(c); err != nil {
 		return err
 	}
 	n.mu.Lock()
 	n.table.Flushed()
+	n.orphans = n.orphans[len(orphans):]
 	n.mu.Unlock()
 	return nil
+}
+
+// orphaned are the ids that still belong to collected tickets in the index: a
+// new life of the name may have taken one since. Nobody but checkpoints, one
+// at a time, changes the index.
+func (n *Node) orphaned(orphans []replica.Claim) (drop [][16]byte, err error) {
+	for _, o := range orphans {
+		ref, found, err := n.store.Claim(o.Hash)
+		if err != nil {
+			return nil, err
+		}
+		if found && ref == o.Ref {
+			drop = append(drop, o.Hash)
+		}
+	}
+	return drop, nil
 }
 
 // collectLoop removes the tickets of names that expired long enough ago.
@@ -93,6 +115,7 @@ func (n *Node) collectLoop() {
 type uncollected struct {
 	chains  []tickets.Chain      // to be walked
 	tickets map[tickets.Ref]bool // found by walking
+	ids     []replica.Claim      // those of the tickets
 }
 
 // collect takes names out of the table that expired before everything final,
@@ -140,14 +163,18 @@ func (u *uncollected) walk(w *walker, head tickets.Chain) error {
 		u.tickets = make(map[tickets.Ref]bool)
 	}
 	for seq := head.Head; seq > 0; {
-		t, back, err := w.Ticket(tickets.Ref{Origin: head.Origin, Seq: seq})
+		ref := tickets.Ref{Origin: head.Origin, Seq: seq}
+		t, back, err := w.Ticket(ref)
 		if errors.Is(err, tickets.ErrCollected) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		u.tickets[tickets.Ref{Origin: head.Origin, Seq: t.Seq}] = true
+		u.tickets[ref] = true
+		if t.ID != "" {
+			u.ids = append(u.ids, replica.Claim{Hash: tickets.ClaimHash(t.Key(), t.ID), Ref: ref})
+		}
 		if back == 0 {
 			return nil
 		}
@@ -187,7 +214,10 @@ func (n *Node) rewrite() error {
 			return err
 		}
 	}
-	n.gone.tickets = nil
+	n.mu.Lock()
+	n.orphans = append(n.orphans, n.gone.ids...)
+	n.mu.Unlock()
+	n.gone.tickets, n.gone.ids = nil, nil
 	return nil
 }
 

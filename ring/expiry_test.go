@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"testing"
 	"time"
 
 	"bluerings/hlc"
+	"bluerings/ring/replica"
 	"bluerings/tickets"
 	"bluerings/value"
 )
@@ -71,5 +73,58 @@ func TestExpiredNamesAreGoneThenCollectedThenNew(t *testing.T) {
 	}
 	if entries, err := n.Ledger(t.Context(), key, LedgerQuery{}); err != nil || len(entries) != 1 {
 		t.Fatalf("%d entries, %v", len(entries), err)
+	}
+}
+
+// The ids of collected tickets leave the index, but for one that a new life of
+// the name has taken; and a directory where they did not get that far is whole.
+func TestIDsOfCollectedTicketsLeaveTheIndex(t *testing.T) {
+	dir := t.TempDir() + "/data"
+	n := open(t, Config{Data: dir, ExpiryGrace: time.Millisecond})
+	key := tickets.Key{Family: tickets.Counters, Name: "short"}
+	apply := func(id string, expire hlc.Timestamp) {
+		t.Helper()
+		out, err := n.Apply(t.Context(), []Command{{Op: tickets.CounterAdd, Name: "short", Amount: value.FromInt64(5), ID: id, Expire: expire}})
+		if err != nil || out[0].Err != nil {
+			t.Fatal(err, out)
+		}
+	}
+	claims := func() (ids int) {
+		t.Helper()
+		if err := n.store.EachClaim(func(replica.Claim) error { ids++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	apply("again", n.Now().Add(300*time.Millisecond))
+	for _, id := range []string{"b", "c", "d"} {
+		apply(id, 0)
+	}
+	if err := n.checkpoint(t.Context()); err != nil || claims() != 4 {
+		t.Fatalf("%d ids, %v", claims(), err)
+	}
+	waitUntil(t, "its tickets are collected", func() bool {
+		n.mu.RLock()
+		defer n.mu.RUnlock()
+		_, ok := n.table.Lookup(key)
+		return !ok && len(n.orphans) == 4
+	})
+	copied := t.TempDir() + "/copy" // as after a crash here
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := Verify(t.Context(), copied, t.Output()); err != nil || found != 0 {
+		t.Fatalf("after a crash: %d differences, %v", found, err)
+	}
+	apply("again", hlc.Never)
+	if err := n.checkpoint(t.Context()); err != nil || claims() != 1 {
+		t.Fatalf("%d ids are left, %v", claims(), err)
+	}
+	if out, err := n.Apply(t.Context(), []Command{{Op: tickets.CounterAdd, Name: "short", Amount: value.FromInt64(5), ID: "again"}}); err != nil || !out[0].Replayed {
+		t.Fatalf("the new life's id is not known: %+v, %v", out, err)
+	}
+	closeNode(t, n)
+	if found, err := Verify(t.Context(), dir, io.Discard); err != nil || found != 0 {
+		t.Fatalf("%d differences, %v", found, err)
 	}
 }

@@ -39,6 +39,7 @@ type Node struct {
 	gone    uncollected        // only the collector's
 	waiters map[uint64]*waiter // by number of the batch
 	waiting int                // own tickets that are not durable
+	orphans []replica.Claim    // of collected tickets, for the next checkpoint to take out of the index
 	full    bool               // the last commit found no room
 	// caughtUp is set for good once the node had what others had.
 	caughtUp bool
