@@ -90,6 +90,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["X-Request-Id"] = []string{x.id}
 	h["X-Content-Type-Options"] = noSniff
 	h["Cache-Control"] = noStore
+	if len(r.TransferEncoding) > 0 && r.ProtoMajor == 1 {
+		// A proxy may have gone by a Content-Length beside it, which net/http has dropped: what
+		// follows on the connection would then be a request that nobody sent (RFC 9112, 6.1).
+		h["Connection"] = closeValue
+	}
 	if len(r.RequestURI) > a.limits.URL {
 		x.fail(problem(URITooLong, "path and query have %d bytes, the limit is %d", len(r.RequestURI), a.limits.URL))
 		return
@@ -141,6 +146,7 @@ var (
 	problemType = []string{"application/problem+json"}
 	trueValue   = []string{"true"}
 	falseValue  = []string{"false"}
+	closeValue  = []string{"close"}
 )
 
 // fail answers with the problem that err is.

@@ -22,9 +22,6 @@ const (
 	closeTime = 10 * time.Second // for commits and links after that
 )
 
-// answerTime is how long a client may take for an answer that is not streamed, at the least.
-const answerTime = time.Minute
-
 // daemon runs a node and its HTTP interface.
 type daemon struct {
 	console  *console
@@ -48,7 +45,7 @@ func (d *daemon) run(ctx context.Context) error {
 		Handler:           waiting,
 		ReadHeaderTimeout: s.openTimeout, ReadTimeout: s.readTimeout, IdleTimeout: s.idleTimeout,
 		// Body, wait and answer. Streamed answers extend it with every part that is taken.
-		WriteTimeout:   s.readTimeout + s.maxWait + answerTime,
+		WriteTimeout:   s.readTimeout + s.maxWait + s.answerTimeout,
 		MaxHeaderBytes: int(min(s.maxHeader, 1<<30)),
 		ErrorLog:       slog.NewLogLogger(d.log.With("scope", "http").Handler(), slog.LevelDebug),
 	}

@@ -53,7 +53,7 @@ func openNodeAt(ctx context.Context, s *serveSettings, log *slog.Logger, registr
 		},
 		Topology: func() any { return describe(s.topology, s.host) },
 		Log:      log.With("scope", "http"), Registerer: registry, Gatherer: registry, Version: programVersion(),
-		Limits: httpapi.Limits{Body: int(s.maxBody), Batch: int(s.maxBatch), Wait: s.maxWait},
+		Limits: httpapi.Limits{Body: int(s.maxBody), Batch: int(s.maxBatch), Wait: s.maxWait, StallTime: s.answerTimeout},
 	})
 	if err != nil {
 		return nil, errors.Join(err, node.Close(ctx))

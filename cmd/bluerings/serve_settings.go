@@ -50,6 +50,7 @@ type serveSettings struct {
 	maxConnections                        int64
 	maxWait                               time.Duration
 	readTimeout, idleTimeout, openTimeout time.Duration
+	answerTimeout                         time.Duration
 	maxClockSkew, expiryGrace             time.Duration
 
 	set settings.Set
@@ -101,6 +102,7 @@ func (c *serveSettings) limitSettings() {
 	s.Duration(&c.maxWait, "max_wait", "60s", "longest wait that a request may ask for")
 	s.Duration(&c.openTimeout, "header_timeout", "10s", "longest time for the head of a request to arrive")
 	s.Duration(&c.readTimeout, "read_timeout", "60s", "longest time for a request to arrive")
+	s.Duration(&c.answerTimeout, "answer_timeout", "30s", "longest time a client may leave an answer, or a part of a long one, unread")
 	s.Duration(&c.idleTimeout, "idle_timeout", "120s", "longest time a connection is kept without requests")
 	s.Parsed("max_clock_skew", "500ms", "how far ahead of ours a remote clock may be that our timestamps follow",
 		`write a duration above 0, such as "500ms"`, func(text string) (err error) { c.maxClockSkew, err = positive(text); return err })
