@@ -70,7 +70,8 @@ type verdict struct {
 	failed  bool
 	expired bool   // ended at its limit without having failed
 	by      string // the first test that failed
-	seeds   int    // simulator: played until one failed
+	seeds   int    // simulator: the first that failed, counted from 1
+	checker string // simulator: what failed
 	took    time.Duration
 	output  string
 }
@@ -124,7 +125,7 @@ func (b *bench) build(ctx context.Context, k killer, overlay string) (string, er
 
 var (
 	failedTest = regexp.MustCompile(`^\s*--- FAIL: (\S+)`)
-	failedSeed = regexp.MustCompile(`\bseed (\d+)\b`)
+	failedSeed = regexp.MustCompile(`\bseed (\d+)\b(?:: (\w+):)?`)
 	crashed    = regexp.MustCompile(`^(panic:|fatal error:|blackbox:)`)
 )
 
@@ -194,8 +195,9 @@ func watch(output io.Reader, simulator bool, end func()) verdict {
 		}
 		switch {
 		case simulator && failedSeed.MatchString(line) && !v.failed:
-			v.failed, v.by = true, strings.TrimSpace(line)
-			v.seeds, _ = strconv.Atoi(failedSeed.FindStringSubmatch(line)[1])
+			found := failedSeed.FindStringSubmatch(line)
+			v.failed, v.by, v.checker = true, strings.TrimSpace(line), found[2]
+			v.seeds, _ = strconv.Atoi(found[1])
 			end()
 		case failedTest.MatchString(line):
 			v.note(failedTest.FindStringSubmatch(line)[1])

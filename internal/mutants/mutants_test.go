@@ -83,10 +83,10 @@ func TestWatchTellsWhatFailed(t *testing.T) {
 		{"=== RUN TestA\n--- PASS: TestA (0.00s)\nPASS\n", false, "", 0},
 		{"--- FAIL: TestA (0.00s)\n    --- FAIL: TestA/part (0.00s)\n--- FAIL: TestB (0.00s)\n", false, "TestA/part", 0},
 		{"panic: boom\n\ngoroutine 1\n", false, "panic: boom", 0},
-		{"    x_test.go:30: star of 3 nodes: seed 7, at 1s: lost\n", true, "x_test.go:30: star of 3 nodes: seed 7, at 1s: lost", 7},
+		{"    x_test.go:30: seed 7: final: lost\n", true, "x_test.go:30: seed 7: final: lost", 7},
 	} {
 		v := watch(strings.NewReader(c.output), c.simulator, func() {})
-		if v.failed != (c.by != "") || v.by != c.by || v.seeds != c.seeds {
+		if v.failed != (c.by != "") || v.by != c.by || v.seeds != c.seeds || c.simulator && v.checker != "final" {
 			t.Errorf("%q: %+v", c.output, v)
 		}
 	}

@@ -19,14 +19,14 @@ type row struct {
 func (r *row) add(k killer, v verdict) {
 	test := v.by
 	if v.seeds > 0 {
-		test = fmt.Sprintf("seed %d", v.seeds)
+		test = v.checker
 		r.seeds = fmt.Sprint(v.seeds)
 	}
 	if len(r.kills) == 0 {
 		r.seconds = v.took.Seconds()
 	}
 	r.kills = append(r.kills, fmt.Sprintf("%s, %s, in %.1f s", k.name, v.by, v.took.Seconds()))
-	r.by = append(r.by, k.name+" "+test)
+	r.by = append(r.by, strings.TrimSpace(k.name+" "+test))
 }
 
 const (
