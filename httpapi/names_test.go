@@ -43,6 +43,20 @@ func TestCounterLife(t *testing.T) {
 	}
 }
 
+// TestAmountsAreExact: what is sent comes back, as a JSON number and as a
+// text, also where a float has fewer digits.
+func TestAmountsAreExact(t *testing.T) {
+	s := newServer(t)
+	for i, amount := range []string{"9007199254740993", "0.12345678901234567890123", "-123456789012345678901234567890.5", "0.30000000000000004441"} {
+		for _, sent := range []string{amount, `"` + amount + `"`} {
+			path := fmt.Sprintf("/v1/counters/c%d", i)
+			s.want(201, "", "POST", path, `{"amount":`+sent+`,"expire":"never"}`)
+			s.has(s.want(200, "", "GET", path, ""), "value", `"`+amount+`"`)
+			s.want(201, "", "POST", path, `{"amount":"`+strings.TrimPrefix("-"+amount, "--")+`"}`)
+		}
+	}
+}
+
 func TestReplicas(t *testing.T) {
 	s := newServer(t)
 	s.node.replicas = 1
