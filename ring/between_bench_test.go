@@ -164,6 +164,9 @@ func startLate(b *testing.B, topo *topologies.Topology, host, dir string, want u
 		b.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestLateNode$", "-test.v")
+	if cpu := os.Getenv("BLUERINGS_LATE_CPU"); cpu != "" { // for a machine of its own
+		cmd = exec.Command("taskset", slices.Concat([]string{"-c", cpu}, cmd.Args)...)
+	}
 	cmd.Env = append(os.Environ(), fmt.Sprint(lateEnv, "=", file, " ", host, " ", dir, " ", want))
 	if profile := os.Getenv("BLUERINGS_LATE_PROFILE"); profile != "" {
 		cmd.Args = append(cmd.Args, "-test.cpuprofile="+profile)

@@ -121,50 +121,8 @@ func (n *Node) unlockAndSend() {
 }
 
 // maxBacklog is how much may wait for the slowest good subscriber, in bytes,
-// before bulk waits.
+// before floods are left to repair.
 const maxBacklog = 4 << 20
-
-// stretchLoop publishes what has to be read from the store first.
-func (n *Node) stretchLoop() {
-	for {
-		select {
-		case <-n.stop:
-			return
-		case s := <-n.stretches:
-			if err := n.publishStretch(s); err != nil {
-				n.log.Warn("a range could not be published", "topic", s.Topic, "err", err)
-			}
-		}
-	}
-}
-
-func (n *Node) publishStretch(s replica.Stretch) error {
-	return n.store.Blocks(s.Origin, s.From, s.To, func(b replica.Block) (bool, error) {
-		for n.bus.Backlog() > maxBacklog {
-			select {
-			case <-n.stop:
-				return false, nil
-			case <-time.After(time.Millisecond):
-			}
-		}
-		run := b.Run
-		if b.First < s.From || b.Last > s.To {
-			cut, err := cutRun(n.replica.Kind(), run, s.From, s.To)
-			if err != nil {
-				return false, err
-			}
-			run = cut
-		}
-		message := n.replica.Frame(run, s.Given)
-		n.bus.Publish(s.Topic, message)
-		if s.Given {
-			n.meters.repairBytes.Add(float64(len(message)))
-		}
-		n.sent.Add(1)
-		n.sentTix.Add(min(b.Last, s.To) - max(b.First, s.From) + 1)
-		return true, nil
-	})
-}
 
 // tickLoop lets time pass for the replica.
 func (n *Node) tickLoop() {

@@ -61,9 +61,9 @@ const (
 	maxSpareParts     = 128       // blocks of tickets kept for reuse
 	maxStashedBytes   = 64 << 20  // of memory, in runs kept that arrived ahead of a gap
 	maxUnstoredBytes  = 256 << 20 // of memory, in runs taken in and not yet durable
-	maxAheadBytes     = 64 << 20  // of that; with more, nothing is asked for
+	maxAheadBytes     = 16 << 20  // of that; with more, nothing is asked for
 	defaultPortion    = 256
-	batchPortions     = 64        // of tickets of others, in one batch, but for a single run that has more
+	batchPortions     = 32        // of tickets of others, in one batch, but for a single run that has more
 	askTickets        = 16384     // tickets asked for at once
 	askBytes          = 512 << 10 // and about so much on the wire
 	maxAsksPerOrigin  = 4         // requests under way for one log

@@ -1,0 +1,116 @@
+package ring
+
+import (
+	"runtime"
+	"time"
+
+	"bluerings/ring/replica"
+	"bluerings/tickets"
+)
+
+const (
+	// maxBulk is how much may wait for the slowest good subscriber, in bytes,
+	// before stretches wait: what is flooded stands behind it.
+	maxBulk = 1 << 20
+	// Blocks below smallBlock, in bytes, are put together until they have
+	// about fullRun bytes, so that a log written in many small commits is not
+	// given in as many messages.
+	smallBlock = 8 << 10
+	fullRun    = 32 << 10
+	// mostTogether is how many numbers a run of several blocks covers.
+	mostTogether = 4096
+)
+
+// stretchLoop publishes what has to be read from the store first.
+func (n *Node) stretchLoop() {
+	for {
+		select {
+		case <-n.stop:
+			return
+		case s := <-n.stretches:
+			if err := n.publishStretch(s); err != nil {
+				n.log.Warn("a range could not be published", "topic", s.Topic, "err", err)
+			}
+		}
+	}
+}
+
+func (n *Node) publishStretch(s replica.Stretch) error {
+	b := bulk{n: n, s: s}
+	err := n.store.Blocks(s.Origin, s.From, s.To, b.add)
+	if err != nil {
+		return err
+	}
+	b.flush()
+	return nil
+}
+
+// bulk publishes the blocks of a stretch.
+type bulk struct {
+	n     *Node
+	s     replica.Stretch
+	small *tickets.Run // of blocks put together, or nil
+	bytes int          // that they had
+}
+
+func (b *bulk) add(block replica.Block) (more bool, err error) {
+	first, last := max(block.First, b.s.From), min(block.Last, b.s.To)
+	whole := first == block.First && last == block.Last
+	if len(block.Run) >= smallBlock {
+		run := block.Run
+		if !whole {
+			if run, err = cutRun(b.n.kind, run, first, last); err != nil {
+				return false, err
+			}
+		}
+		return b.flush() && b.publish(run, first, last), nil
+	}
+	run, err := tickets.DecodeRun(b.n.kind, block.Run)
+	if err != nil {
+		return false, err
+	}
+	run = run.Cut(first, last)
+	if b.small != nil && last-b.small.First >= mostTogether && !b.flush() {
+		return false, nil
+	}
+	if b.small == nil {
+		b.small = run
+	} else {
+		b.small.Last = run.Last
+		b.small.Tickets = append(b.small.Tickets, run.Tickets...)
+	}
+	if b.bytes += len(block.Run); b.bytes >= fullRun {
+		return b.flush(), nil
+	}
+	return true, nil
+}
+
+// flush publishes what was put together; false where the node stops.
+func (b *bulk) flush() bool {
+	run := b.small
+	if run == nil {
+		return true
+	}
+	b.small, b.bytes = nil, 0
+	return b.publish(tickets.NewEncoder(b.n.kind).AppendRun(nil, run), run.First, run.Last)
+}
+
+func (b *bulk) publish(run []byte, first, last uint64) bool {
+	n := b.n
+	for n.bus.Backlog() > maxBulk {
+		select {
+		case <-n.stop:
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	message := n.replica.Frame(run, b.s.Given)
+	n.bus.Publish(b.s.Topic, message)
+	if b.s.Given {
+		n.meters.repairBytes.Add(float64(len(message)))
+	}
+	n.sent.Add(1)
+	n.sentTix.Add(last - first + 1)
+	runtime.Gosched() // callers come first
+	return true
+}
