@@ -5,24 +5,14 @@ import (
 	"time"
 
 	"bluerings/hlc"
+	"bluerings/ring/replica"
 	"bluerings/tickets"
 	"bluerings/value"
 )
 
 // Command is one change asked of this node: what a ticket will say, before it
 // has an origin, a number and a timestamp.
-type Command struct {
-	Op     tickets.Op
-	Name   string
-	Amount value.Number  // CounterAdd
-	Text   string        // see tickets.Ticket
-	Expire hlc.Timestamp // absolute; 0 says nothing
-	ID     string
-	Ref    string
-	// RequireCoherence refuses the command with ErrNotCoherent, unapplied,
-	// when the ring is not coherent.
-	RequireCoherence bool
-}
+type Command = replica.Command
 
 // Outcome is what became of a command.
 type Outcome struct {

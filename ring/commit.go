@@ -3,224 +3,171 @@ package ring
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"time"
 
-	"bluerings/hlc"
 	"bluerings/ring/boltstore"
 	"bluerings/ring/replica"
-	"bluerings/tickets"
 )
 
-// Apply mints tickets for commands and waits until they are durable in the
-// sense of the node's durability. The outcomes come in the order of the
-// commands; an error means that nothing was attempted.
-//
-// The wait for the disk does not end with ctx: an update whose answer is not
-// awaited is stored all the same.
-func (n *Node) Apply(ctx context.Context, cmds []Command) ([]Outcome, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	outcomes := make([]Outcome, len(cmds))
-	w, err := n.submit(call{cmds, outcomes})
-	if err != nil {
-		return nil, err
-	}
-	if w != nil {
-		signal(n.kick)
-		<-w.done
-	}
-	return outcomes, nil
+// waiter is who waits for a batch.
+type waiter struct {
+	calls []*call
+	done  chan struct{} // of those who wait without a call; made when first asked for
+	err   error
 }
 
-// call is what one caller of Apply asked, and is told.
-type call struct {
-	cmds     []Command
-	outcomes []Outcome
-}
-
-// complete fills in the readings, or the error of the commit. The lock must
-// be held.
-func (n *Node) complete(c call, now hlc.Timestamp, err error) {
-	for i := range c.outcomes {
-		o := &c.outcomes[i]
-		switch {
-		case o.Err != nil:
-		case err != nil:
-			o.Err = err
-		default:
-			o.Reading, _ = n.reading(tickets.Key{Family: c.cmds[i].Op.Family(), Name: c.cmds[i].Name}, now)
-		}
-	}
-}
-
-// submit mints under the lock and finds the batch to wait for, if any.
-func (n *Node) submit(c call) (*waiter, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.closing.Load() {
-		return nil, ErrClosed
-	}
-	select {
-	case <-n.failed:
-		return nil, ErrUncertain // nobody would answer
-	default:
-	}
-	if n.waiting+len(c.cmds) > n.cfg.MaxWaiting {
-		return nil, ErrBusy
-	}
-	if n.full && n.cfg.Durability.Interval > 0 {
-		return nil, ErrFull
-	}
-	now := n.now()
-	coherent := n.replica.Coherent(now)
-	last, before := uint64(0), n.waiting
-	for i := range c.cmds {
-		cmd, o := &c.cmds[i], &c.outcomes[i]
-		if cmd.RequireCoherence && !coherent {
-			o.Err = ErrNotCoherent
-			continue
-		}
-		r := n.replica.Submit(now, &replica.Command{
-			Op: cmd.Op, Name: cmd.Name, Amount: cmd.Amount, Text: cmd.Text, Expire: cmd.Expire, ID: cmd.ID, Ref: cmd.Ref,
-		})
-		if r.Err != nil {
-			o.Err = publicError(r.Err)
-			continue
-		}
-		o.Ticket, o.Replayed, o.Created = r.Ticket, r.Replayed, r.Created
-		last = max(last, r.Batch)
-		if !r.Replayed && r.Ticket.Seq > 0 {
-			n.waiting++
-		}
-	}
-	if n.cfg.Durability.Interval == 0 && last > 0 {
-		w := n.waiter(last)
-		w.calls = append(w.calls, c)
-		return w, nil
-	}
-	n.complete(c, now.Wall, nil)
-	if n.waiting > before {
-		signal(n.kick)
-	}
-	if n.waiting >= gather {
-		signal(n.hurry)
-	}
-	return nil, nil
-}
-
-// gather is how many updates wait for the interval to pass, at the most.
-const gather = 1 << 16
-
+// waiter finds or makes the waiter of a batch. The lock must be held.
 func (n *Node) waiter(batch uint64) *waiter {
 	w, ok := n.waiters[batch]
 	if !ok {
-		w = &waiter{done: make(chan struct{})}
+		w = new(waiter)
 		n.waiters[batch] = w
 	}
 	return w
 }
 
-func publicError(err error) error {
-	for _, pair := range [...][2]error{
-		{replica.ErrUnknown, ErrUnknown},
-		{replica.ErrIDReused, ErrIDReused},
-		{replica.ErrReadOnly, ErrReadOnly},
-		{replica.ErrValueTooLarge, ErrValueTooLarge},
-		{replica.ErrExpireInPast, ErrExpireInPast},
-	} {
-		if errors.Is(err, pair[0]) {
-			return pair[1]
-		}
+// await is waiter for somebody who will wait until it is done.
+func (n *Node) await(batch uint64) *waiter {
+	w := n.waiter(batch)
+	if w.done == nil {
+		w.done = make(chan struct{})
 	}
-	return err
+	return w
 }
 
 // commitLoop makes durable what has accumulated, one transaction at a time.
+// While one is on its way to the disk, mintLoop prepares the next.
 func (n *Node) commitLoop() {
+	interval := n.cfg.Durability.Interval
 	for {
 		select {
 		case <-n.stop:
 			return
 		case <-n.kick:
 		}
-		for n.commit() {
-			// Those whose answers just left may have more: one commit for
-			// all of them is cheaper than two.
-			runtime.Gosched()
+		for batch := n.nextBatch(); batch != nil; {
+			batch = n.commit(batch)
 		}
-		if d := n.cfg.Durability.Interval; d > 0 {
+		if interval > 0 {
 			select {
 			case <-n.stop:
 				return
-			case <-time.After(d):
+			case <-time.After(interval):
 			case <-n.hurry:
 			}
 		}
 	}
 }
 
-// commit persists one batch. It returns false when there was none, or when it
-// could not be stored.
-func (n *Node) commit() bool {
+// nextBatch seals what has accumulated, if anything.
+func (n *Node) nextBatch() *replica.Batch {
 	n.mu.Lock()
+	n.takeIn()
 	batch := n.replica.NextBatch(n.now())
+	answered := n.takeAnswered()
 	n.mu.Unlock()
-	if batch == nil {
-		return false
-	}
+	n.intake.wake(answered)
+	return batch
+}
+
+// commit persists a batch. It returns the next, if that need not wait.
+func (n *Node) commit(batch *replica.Batch) (next *replica.Batch) {
 	begun := time.Now()
 	err := n.store.Commit(batch)
 	n.meters.committed(time.Since(begun), batch)
 	for errors.Is(err, boltstore.ErrNoSpace) && n.cfg.Durability.Interval > 0 {
 		if !n.retryLater(err) {
-			return false
+			return nil
 		}
 		err = n.store.Commit(batch)
 	}
 	n.mu.Lock()
 	more := false
 	if err == nil {
-		more, err = n.replica.Persisted(n.now(), batch.Number)
-		n.commits.Add(1)
-		n.setFull(false)
+		more, err = n.persisted(batch)
 	} else if errors.Is(err, boltstore.ErrNoSpace) {
 		n.setFull(true)
 		n.log.Warn("no room on disk", "err", err)
-		if refused := n.replica.Refused(batch.Number); refused == nil {
-			n.release(batch.Number+1, ErrFull)
+		if n.replica.Refused(batch.Number) == nil {
 			n.waiting = 0
-			n.unlockAndSend()
-			return false
+			n.finish(batch.Number+1, ErrFull)
+			return nil
 		}
+	}
+	if err == nil {
+		n.takeIn()
+		n.release(batch.Number, nil)
+		err = n.proceed(more)
 	}
 	if err != nil {
 		n.fail(err) // under the lock: whoever comes later is told
-		n.release(batch.Number+1, ErrUncertain)
-		n.unlockAndSend()
-		return false
+		n.finish(batch.Number+1, ErrUncertain)
+		return nil
 	}
-	if err := n.begunAnew(batch); err != nil {
-		n.log.Warn("the mark of a restored directory could not be taken away", "err", err)
-	}
-	n.release(batch.Number, nil)
-	n.waiting -= ownTickets(batch, n.replica)
+	return n.goOn()
+}
+
+// proceed applies what others sent in the batch that is durable, a portion at
+// a time, and lets go of the lock in between. The lock must be held.
+func (n *Node) proceed(more bool) (err error) {
 	for more && err == nil {
+		answered := n.takeAnswered()
 		n.unlockAndSend()
+		n.intake.wake(answered)
 		runtime.Gosched() // callers come first
 		n.mu.Lock()
 		more, err = n.replica.Proceed(n.now())
 	}
-	delays := n.replica.Delays()
+	return err
+}
+
+// goOn seals the next batch, if it need not wait, gives the answers and lets
+// go of the lock.
+func (n *Node) goOn() (next *replica.Batch) {
+	if n.cfg.Durability.Interval == 0 {
+		next = n.replica.NextBatch(n.now())
+	}
+	answered, delays := n.takeAnswered(), n.replica.Delays()
 	n.unlockAndSend()
 	for _, d := range delays {
 		n.meters.remote.Observe(d.Seconds())
 	}
-	if err != nil {
-		n.fail(err)
+	if next != nil {
+		n.intake.wakeLater(answered) // the disk first
+		return next
 	}
-	return err == nil
+	n.intake.wake(answered)
+	// Those whose answers just left may have more: one commit for all of them
+	// is cheaper than two.
+	runtime.Gosched()
+	return nil
+}
+
+// persisted takes in that a batch is durable. The lock must be held.
+func (n *Node) persisted(batch *replica.Batch) (more bool, err error) {
+	if more, err = n.replica.Persisted(n.now(), batch.Number); err != nil {
+		return false, err
+	}
+	n.commits.Add(1)
+	n.setFull(false)
+	if n.cfg.Durability.Interval > 0 {
+		n.waiting -= ownTickets(batch, n.replica)
+	}
+	if err := n.begunAnew(batch); err != nil {
+		n.log.Warn("the mark of a restored directory could not be taken away", "err", err)
+	}
+	return more, nil
+}
+
+// finish tells everybody who waits for batches through number that it ends
+// here, and lets go of the lock.
+func (n *Node) finish(number uint64, err error) {
+	n.release(number, err)
+	answered := n.takeAnswered()
+	n.unlockAndSend()
+	n.intake.wake(answered)
 }
 
 // begunAnew takes the mark of a restored directory away, once the log of its
@@ -270,19 +217,22 @@ func ownTickets(b *replica.Batch, r *replica.Replica) int {
 	return own
 }
 
-// release tells everybody who waits for batches through number. The lock must
-// be held.
+// release answers everybody who waits for batches through number. The lock
+// must be held, and takeAnswered must follow.
 func (n *Node) release(number uint64, err error) {
 	now := n.Now()
 	for b, w := range n.waiters {
-		if b <= number {
-			w.err = err
-			for _, c := range w.calls {
-				n.complete(c, now, err)
-			}
-			close(w.done)
-			delete(n.waiters, b)
+		if b > number {
+			continue
 		}
+		for _, c := range w.calls {
+			n.complete(c, now, err)
+		}
+		n.answered = append(n.answered, w.calls...)
+		if w.err = err; w.done != nil {
+			close(w.done)
+		}
+		delete(n.waiters, b)
 	}
 }
 
@@ -302,13 +252,18 @@ func (n *Node) fail(err error) {
 // settle waits until everything that was accepted is durable.
 func (n *Node) settle(ctx context.Context) error {
 	n.mu.Lock()
+	n.takeIn()
 	number := n.replica.Unstored()
-	if number == 0 {
-		n.mu.Unlock()
+	var w *waiter
+	if number > 0 {
+		w = n.await(number)
+	}
+	answered := n.takeAnswered()
+	n.mu.Unlock()
+	n.intake.wake(answered)
+	if w == nil {
 		return nil
 	}
-	w := n.waiter(number)
-	n.mu.Unlock()
 	signal(n.kick)
 	signal(n.hurry)
 	select {
@@ -318,5 +273,23 @@ func (n *Node) settle(ctx context.Context) error {
 		return n.failure
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// abandon answers whoever still waits when all loops have ended: that is
+// somebody only where the disk failed or the time for closing was too short.
+func (n *Node) abandon() {
+	n.mu.Lock()
+	n.finish(math.MaxUint64, ErrUncertain)
+	n.intake.wakeAnswered()
+}
+
+// dead tells whether the disk failed, so that nobody would answer any more.
+func (n *Node) dead() bool {
+	select {
+	case <-n.failed:
+		return true
+	default:
+		return false
 	}
 }

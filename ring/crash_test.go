@@ -68,7 +68,10 @@ func commitFor(t *testing.T, n *Node, done <-chan error) {
 			}
 			return
 		default:
-			n.commit()
+			for batch := n.nextBatch(); batch != nil; {
+				batch = n.commit(batch)
+			}
+			n.intake.wakeAnswered()
 			runtime.Gosched()
 		}
 	}

@@ -32,20 +32,24 @@ type Node struct {
 	bus   *zmqbus.Bus // nil where nobody is to be heard
 	start time.Time
 
-	mu      sync.RWMutex
-	replica *replica.Replica
-	table   *tickets.Table
-	claims  claimFilter
-	gone    uncollected        // only the collector's
-	waiters map[uint64]*waiter // by number of the batch
-	waiting int                // own tickets that are not durable
-	orphans []replica.Claim    // of collected tickets, for the next checkpoint to take out of the index
-	full    bool               // the last commit found no room
+	mu       sync.RWMutex
+	replica  *replica.Replica
+	table    *tickets.Table
+	claims   claimFilter
+	gone     uncollected        // only the collector's
+	waiters  map[uint64]*waiter // by number of the batch
+	waiting  int                // own tickets acknowledged and not durable
+	orphans  []replica.Claim    // of collected tickets, for the next checkpoint to take out of the index
+	full     bool               // the last commit found no room
+	taken    []*call            // of takeIn
+	places   []tickets.Place    // of findAll
+	answered []*call            // to be woken once the lock is free
 	// caughtUp is set for good once the node had what others had.
 	caughtUp bool
 	changed  chan struct{} // closed and replaced when what waits may look again
 	looking  atomic.Int32  // how many wait on changed
 
+	intake    intake
 	kick      chan struct{} // something to commit
 	wake      chan struct{} // the next tick may be due earlier
 	hurry     chan struct{} // commit without waiting for the interval
@@ -61,13 +65,6 @@ type Node struct {
 	sent      atomic.Uint64
 	sentTix   atomic.Uint64
 	meters    *meters
-}
-
-// waiter is where the callers of one batch wait.
-type waiter struct {
-	done  chan struct{}
-	err   error
-	calls []call
 }
 
 // Open opens or makes the data directory and starts the node.
@@ -89,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, kind: kind, log: cfg.Logger.With("scope", "ring"), store: store, start: time.Now(),
-		waiters: make(map[uint64]*waiter), changed: make(chan struct{}),
+		waiters: make(map[uint64]*waiter), changed: make(chan struct{}), intake: intake{ready: make(chan struct{}, 1)},
 		kick: make(chan struct{}, 1), hurry: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		stretches: make(chan replica.Stretch, 1024), fatal: make(chan error, 1), failed: make(chan struct{}), stop: make(chan struct{}), draining: make(chan struct{}),
 	}
@@ -100,7 +97,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := n.openBus(); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	n.run(n.commitLoop, n.tickLoop, n.stretchLoop, n.checkpointLoop, n.collectLoop, n.fillClaims)
+	n.run(n.mintLoop, n.commitLoop, n.tickLoop, n.stretchLoop, n.checkpointLoop, n.collectLoop, n.fillClaims)
 	return n, nil
 }
 
@@ -162,21 +159,26 @@ func (n *Node) refold(i tickets.OriginIndex, from, end uint64) error {
 		return nil
 	}
 	var d tickets.Decoder
-	var t tickets.Ticket
+	var list []tickets.Ticket
+	var places []tickets.Place
 	return n.store.Blocks(i, from+1, end, func(b replica.Block) (bool, error) {
 		if err := d.Open(n.kind, b.Run); err != nil {
 			return false, fmt.Errorf("%w: %w", boltstore.ErrDamaged, err)
 		}
-		for d.Next(&t) {
-			if t.Seq <= from {
-				continue
-			}
-			if _, err := n.table.Apply(i, &t); err != nil {
-				return false, err
+		list, places = list[:0], places[:0]
+		for t := (tickets.Ticket{}); d.Next(&t); {
+			if t.Seq > from {
+				list, places = append(list, t), append(places, n.table.Aim(t.Key()))
 			}
 		}
 		if d.Err() != nil {
 			return false, fmt.Errorf("%w: %w", boltstore.ErrDamaged, d.Err())
+		}
+		n.table.FindAll(places)
+		for k := range list {
+			if _, err := n.table.ApplyAt(&places[k], i, &list[k]); err != nil {
+				return false, err
+			}
 		}
 		return true, nil
 	})
@@ -229,6 +231,7 @@ func (n *Node) Ready() error {
 // Whoever waits for coherence, finality or replicas is told to go.
 func (n *Node) Drain() {
 	if !n.closing.Swap(true) {
+		n.intake.close()
 		close(n.draining)
 	}
 }
@@ -246,8 +249,9 @@ func (n *Node) Close(ctx context.Context) error {
 	errs = append(errs, n.settle(ctx))
 	close(n.stop)
 	n.done.Wait()
+	n.abandon()
 	if len(errs) == 0 || errors.Join(errs...) == nil {
-		errs = append(errs, n.checkpoint(ctx))
+		errs = append(errs, n.lastCheckpoint(ctx))
 	}
 	n.meters.unregister()
 	return errors.Join(append(errs, n.store.Close())...)

@@ -13,20 +13,28 @@ import (
 func (n *Node) Read(key tickets.Key) (Reading, bool) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	return n.reading(key, n.Now())
+	return n.reading(key)
 }
 
 // reading reads under the lock.
-func (n *Node) reading(key tickets.Key, now hlc.Timestamp) (Reading, bool) {
+func (n *Node) reading(key tickets.Key) (r Reading, ok bool) {
 	slot, ok := n.table.Lookup(key)
-	if !ok || !n.table.Alive(slot, now) {
+	if !ok || !n.alive(slot) {
 		return Reading{}, false
 	}
-	return n.readSlot(slot, key), true
+	n.readSlot(&r, slot, key)
+	return r, true
 }
 
-func (n *Node) readSlot(slot uint32, key tickets.Key) Reading {
-	r := Reading{Key: key, Expire: n.table.Expire(slot)}
+// alive tells whether a name has not expired. The clock is read only where it
+// could have.
+func (n *Node) alive(slot uint32) bool {
+	return n.table.Expire(slot) == hlc.Never || n.table.Alive(slot, n.Now())
+}
+
+// readSlot fills in an empty reading.
+func (n *Node) readSlot(r *Reading, slot uint32, key tickets.Key) {
+	r.Key, r.Expire = key, n.table.Expire(slot)
 	switch key.Family {
 	case tickets.Counters:
 		r.Value = n.table.Total(slot)
@@ -35,7 +43,6 @@ func (n *Node) readSlot(slot uint32, key tickets.Key) Reading {
 	case tickets.Sets:
 		r.Size = n.table.Size(slot)
 	}
-	return r
 }
 
 // ReadAt is the value of a counter as of a time: the sum of its counted
@@ -80,7 +87,7 @@ func (n *Node) view(ctx context.Context, key tickets.Key) (tickets.View, bool, e
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	slot, ok := n.table.Lookup(key)
-	if !ok || !n.table.Alive(slot, n.Now()) {
+	if !ok || !n.alive(slot) {
 		return tickets.View{}, false, nil
 	}
 	view := n.table.View(slot)
@@ -100,7 +107,7 @@ func (n *Node) Element(set, element string) (present, known bool) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	slot, ok := n.table.Lookup(tickets.Key{Family: tickets.Sets, Name: set})
-	if !ok || !n.table.Alive(slot, n.Now()) {
+	if !ok || !n.alive(slot) {
 		return false, false
 	}
 	return n.table.Element(slot, element), true
@@ -112,7 +119,7 @@ func (n *Node) Elements(set, prefix, after string, limit int) ([]string, bool) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	slot, ok := n.table.Lookup(tickets.Key{Family: tickets.Sets, Name: set})
-	if !ok || !n.table.Alive(slot, n.Now()) {
+	if !ok || !n.alive(slot) {
 		return nil, false
 	}
 	return n.table.Elements(slot, prefix, after, limit), true
@@ -125,7 +132,7 @@ func (n *Node) List(family tickets.Family, prefix, after string, limit int) []Re
 	slots := n.table.Names(family, prefix, after, limit, n.Now())
 	readings := make([]Reading, len(slots))
 	for i, slot := range slots {
-		readings[i] = n.readSlot(slot, n.table.Key(slot))
+		n.readSlot(&readings[i], slot, n.table.Key(slot))
 	}
 	return readings
 }
@@ -238,7 +245,7 @@ func (n *Node) Statistics() Statistics {
 		Recv: c.Messages, RecvTickets: c.Tickets, Sent: n.sent.Load(), SentTickets: n.sentTix.Load(),
 		Stored: c.Stored, Duplicates: c.Duplicates, Superseded: c.Superseded, Conflicts: c.Conflicts, Replayed: c.Replayed,
 		Counters: n.table.Len(tickets.Counters), Texts: n.table.Len(tickets.Texts), Sets: n.table.Len(tickets.Sets),
-		Commits: n.commits.Load(), QueueDepth: n.waiting, DiskBytes: n.store.DiskBytes(),
+		Commits: n.commits.Load(), QueueDepth: n.waiting + n.intake.depth(), DiskBytes: n.store.DiskBytes(),
 	}
 	for _, e := range n.replica.Vector() {
 		s.Tickets += e.Seq

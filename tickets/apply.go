@@ -20,10 +20,17 @@ type Applied struct {
 //
 // After an error the table is no longer the state of any set of tickets.
 func (t *Table) Apply(o OriginIndex, tk *Ticket) (Applied, error) {
+	p := t.Aim(tk.Key())
+	return t.ApplyAt(&p, o, tk)
+}
+
+// ApplyAt is Apply for a ticket whose name was looked for already; p must be
+// the place of its name.
+func (t *Table) ApplyAt(p *Place, o OriginIndex, tk *Ticket) (Applied, error) {
 	if int(o) >= len(t.origins) {
 		return Applied{}, fmt.Errorf("apply: log %d is not known", o)
 	}
-	slot, created, err := t.slotOf(tk)
+	slot, created, err := t.slotOf(p)
 	if err != nil {
 		return Applied{}, err
 	}

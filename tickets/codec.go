@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 
 	"bluerings/hlc"
 	"bluerings/value"
@@ -58,18 +59,18 @@ func corrupt(format string, args ...any) error {
 // Encoder encodes runs one after another. The zero Encoder is not usable.
 type Encoder struct {
 	kind  value.Kind
-	names map[string]uint64
+	names dictionary
 }
 
 // NewEncoder makes an encoder for a ring that counts in kind.
 func NewEncoder(kind value.Kind) *Encoder {
-	return &Encoder{kind: kind, names: make(map[string]uint64)}
+	return &Encoder{kind: kind, names: dictionary{seed: maphash.MakeSeed()}}
 }
 
 // AppendRun appends the encoding of a run whose tickets carry rising numbers
 // within First..Last and rising timestamps.
 func (e *Encoder) AppendRun(dst []byte, run *Run) []byte {
-	clear(e.names)
+	e.names.reset(len(run.Tickets))
 	dst = append(dst, runVersion)
 	dst = appendString(dst, run.Origin.Host)
 	dst = binary.BigEndian.AppendUint64(dst, run.Origin.Epoch)
@@ -79,33 +80,40 @@ func (e *Encoder) AppendRun(dst []byte, run *Run) []byte {
 	next, at := run.First, hlc.Timestamp(0)
 	for i := range run.Tickets {
 		t := &run.Tickets[i]
-		dst = e.appendTicket(dst, t, t.Seq-next, t.At-at)
+		dst = e.appendTicket(dst, run, i, t.Seq-next, t.At-at)
 		next, at = t.Seq+1, t.At
 	}
 	return dst
 }
 
-func (e *Encoder) appendTicket(dst []byte, t *Ticket, skipped uint64, later hlc.Timestamp) []byte {
+func (e *Encoder) appendTicket(dst []byte, run *Run, i int, skipped uint64, later hlc.Timestamp) []byte {
+	t := &run.Tickets[i]
 	head := byte(t.Op)
 	withText := t.Op == TextSet || t.Op == SetAdd || t.Op == SetRemove || t.Text != ""
-	for _, f := range [...]struct {
-		set  bool
-		flag byte
-	}{{t.Expire != 0, flagExpire}, {t.ID != "", flagID}, {t.Ref != "", flagRef}, {withText, flagText}, {skipped != 0, flagSkip}} {
-		if f.set {
-			head |= f.flag
-		}
+	if t.Expire != 0 {
+		head |= flagExpire
+	}
+	if t.ID != "" {
+		head |= flagID
+	}
+	if t.Ref != "" {
+		head |= flagRef
+	}
+	if withText {
+		head |= flagText
+	}
+	if skipped != 0 {
+		head |= flagSkip
 	}
 	dst = append(dst, head)
 	if skipped != 0 {
 		dst = binary.AppendUvarint(dst, skipped)
 	}
 	dst = binary.AppendUvarint(dst, uint64(later))
-	if index, known := e.names[t.Name]; known {
-		dst = binary.AppendUvarint(dst, index)
-	} else {
-		e.names[t.Name] = uint64(len(e.names)) + 1
+	if number, added := e.names.number(run, i); added {
 		dst = appendString(append(dst, 0), t.Name)
+	} else {
+		dst = binary.AppendUvarint(dst, number)
 	}
 	if t.Op == CounterAdd {
 		dst = t.Amount.AppendBinary(dst, e.kind)

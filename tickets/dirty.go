@@ -52,7 +52,7 @@ type Mark struct {
 // markEvery is how many tickets of a chain lie between marks.
 const markEvery = 128
 
-// claims and marks have two generations: what TakeDirty has handed out and
+// claims and marks have two generations: what a Flush has handed out and
 // Flushed has not yet confirmed, and what is newer.
 type claims struct{ fresh, taken map[[16]byte]Ref }
 
@@ -61,16 +61,41 @@ type marks struct {
 	every        uint64 // markEvery, but for tests
 }
 
+// dirty has two generations as well. The row of a name that changes while the
+// taken generation is being written out is encoded first, as it was.
 type dirty struct {
 	rows, taken  []uint32
-	gone, leaves []uint32 // slots forgotten; leaves: reported by TakeDirty
+	gone, leaves []uint32 // slots forgotten; leaves: reported by a Flush
+	odd          bool     // rows are marked rowOdd, else rowEven
+	saved        []RowAt  // of taken, encoded ahead
 }
 
-func (t *Table) touch(slot uint32, r *row) {
-	if r.flags&rowDirty == 0 {
-		r.flags |= rowDirty
-		t.dirty.rows = append(t.dirty.rows, slot)
+// marks are those of rows, and of the part of taken that is not encoded yet.
+func (d *dirty) marks() (now, then rowFlags) {
+	if d.odd {
+		return rowOdd, rowEven
 	}
+	return rowEven, rowOdd
+}
+
+// touch must be called before a row changes.
+func (t *Table) touch(slot uint32, r *row) {
+	now, then := t.dirty.marks()
+	if r.flags&now != 0 {
+		return
+	}
+	if r.flags&then != 0 {
+		t.dirty.saved = append(t.dirty.saved, t.rowAt(slot))
+	}
+	r.flags = r.flags&^then | now
+	t.dirty.rows = append(t.dirty.rows, slot)
+}
+
+func (t *Table) rowAt(slot uint32) RowAt {
+	if t.rows.at(slot).flags&rowLive == 0 {
+		return RowAt{Slot: slot}
+	}
+	return RowAt{slot, t.appendRow(nil, slot, new(fold))}
 }
 
 func (t *Table) mark(slot uint32, o OriginIndex, tk *Ticket, count uint64, sum value.Number) {
@@ -100,63 +125,30 @@ func earliest(list []Mark, o OriginIndex, at hlc.Timestamp) (Mark, bool) {
 	return Mark{}, false
 }
 
-// TakeDirty returns everything that changed since what Flushed confirmed last.
-// Claims and marks stay readable here until they are flushed.
-func (t *Table) TakeDirty() Dirty {
-	var d Dirty
-	t.dirty.taken = append(t.dirty.taken, t.dirty.rows...)
-	slices.Sort(t.dirty.taken)
-	t.dirty.taken = slices.Compact(t.dirty.taken)
-	t.dirty.rows = nil
-	t.dirty.leaves = append(t.dirty.leaves, t.dirty.gone...)
-	t.dirty.gone = nil
-	d.Rows = t.takeRows()
-	d.Claims = t.takeClaims()
-	d.Marks = t.takeMarks()
-	return d
+// Flush is what changed since what Flushed confirmed last, as it was when
+// BeginFlush was called, however much has changed meanwhile. So a table can be
+// written out in steps, without keeping others from it for long. There is one
+// at a time.
+type Flush struct {
+	table *Table
+	next  int // in table.dirty.taken
 }
 
-func (t *Table) takeRows() []RowAt {
-	rows := make([]RowAt, len(t.dirty.taken))
-	ends := make([]int, len(rows))
-	var data []byte
-	var scratch fold
-	for i, slot := range t.dirty.taken {
+// BeginFlush takes no longer the more there is. Claims and marks stay readable
+// in the table until they are flushed. It needs the table alone.
+func (t *Table) BeginFlush() *Flush {
+	d := &t.dirty
+	now, then := d.marks()
+	for _, slot := range d.taken { // of a flush that failed
 		r := t.rows.at(slot)
-		r.flags &^= rowDirty
-		if r.flags&rowLive != 0 {
-			data = t.appendRow(data, slot, &scratch)
+		if r.flags&now == 0 {
+			d.rows = append(d.rows, slot)
 		}
-		rows[i].Slot, ends[i] = slot, len(data)
+		r.flags = r.flags&^then | now
 	}
-	from := 0
-	for i, to := range ends {
-		if to > from {
-			rows[i].Data = data[from:to:to]
-		}
-		from = to
-	}
-	return rows
-}
-
-func (t *Table) takeClaims() []ClaimAt {
-	if t.claims.taken == nil {
-		t.claims.taken = t.claims.fresh
-	} else {
-		for hash, ref := range t.claims.fresh {
-			t.claims.taken[hash] = ref
-		}
-	}
-	t.claims.fresh = make(map[[16]byte]Ref)
-	list := make([]ClaimAt, 0, len(t.claims.taken))
-	for hash, ref := range t.claims.taken {
-		list = append(list, ClaimAt{hash, ref})
-	}
-	slices.SortFunc(list, func(a, b ClaimAt) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
-	return list
-}
-
-func (t *Table) takeMarks() []MarkAt {
+	d.taken, d.rows, d.saved, d.odd = d.rows, nil, nil, !d.odd
+	d.leaves, d.gone = append(d.leaves, d.gone...), nil
+	t.claims.taken, t.claims.fresh = join(t.claims.taken, t.claims.fresh), make(map[[16]byte]Ref)
 	if t.marks.taken == nil {
 		t.marks.taken = t.marks.fresh
 	} else {
@@ -165,10 +157,83 @@ func (t *Table) takeMarks() []MarkAt {
 		}
 	}
 	t.marks.fresh = make(map[uint32][]Mark)
+	return &Flush{table: t}
+}
+
+func join(old, fresh map[[16]byte]Ref) map[[16]byte]Ref {
+	if old == nil {
+		return fresh
+	}
+	for hash, ref := range fresh {
+		old[hash] = ref
+	}
+	return old
+}
+
+// Unflushed is how many rows and claims a flush would write, at the least.
+func (t *Table) Unflushed() (rows, claims int) {
+	return len(t.dirty.rows) + len(t.dirty.taken), len(t.claims.fresh) + len(t.claims.taken)
+}
+
+// Claims lists the claims by hash, and puts the rows in order. It may run while
+// the table changes.
+func (f *Flush) Claims() []ClaimAt {
+	slices.Sort(f.table.dirty.taken)
+	list := make([]ClaimAt, 0, len(f.table.claims.taken))
+	for hash, ref := range f.table.claims.taken {
+		list = append(list, ClaimAt{hash, ref})
+	}
+	slices.SortFunc(list, func(a, b ClaimAt) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
+	return list
+}
+
+// Rows appends more rows, about limit of them; false when these were the last.
+// It needs the table alone. Claims must have been called.
+func (f *Flush) Rows(list []RowAt, limit int) ([]RowAt, bool) {
+	t := f.table
+	d := &t.dirty
+	_, then := d.marks()
+	part := d.taken[f.next:min(f.next+limit, len(d.taken))]
+	f.next += len(part)
+	from := len(list)
+	data := make([]byte, 0, rowBytes*len(part))
+	ends := make([]int, 0, len(part))
+	var scratch fold
+	for _, slot := range part {
+		r := t.rows.at(slot)
+		if r.flags&then == 0 {
+			continue // encoded ahead
+		}
+		r.flags &^= then
+		if r.flags&rowLive != 0 {
+			data = t.appendRow(data, slot, &scratch)
+		}
+		list, ends = append(list, RowAt{Slot: slot}), append(ends, len(data))
+	}
+	begin := 0
+	for i, end := range ends {
+		if end > begin {
+			list[from+i].Data = data[begin:end:end]
+		}
+		begin = end
+	}
+	if f.next < len(d.taken) {
+		return list, true
+	}
+	list = append(list, d.saved...)
+	d.saved = nil
+	return list, false
+}
+
+// rowBytes is what the row of a counter takes when written out, about.
+const rowBytes = 64
+
+// Marks lists the marks by slot, origin and timestamp. It only reads.
+func (f *Flush) Marks() []MarkAt {
 	var all []MarkAt
-	for slot, list := range t.marks.taken {
+	for slot, list := range f.table.marks.taken {
 		for _, m := range list {
-			all = append(all, MarkAt{slot, m.Origin, m.At, m.Seq, m.Sum.AppendBinary(nil, t.kind)})
+			all = append(all, MarkAt{slot, m.Origin, m.At, m.Seq, m.Sum.AppendBinary(nil, f.table.kind)})
 		}
 	}
 	slices.SortFunc(all, func(a, b MarkAt) int {
@@ -177,7 +242,15 @@ func (t *Table) takeMarks() []MarkAt {
 	return all
 }
 
-// Flushed says that the index now has all that the last TakeDirty returned.
+// TakeDirty is a whole flush at once.
+func (t *Table) TakeDirty() Dirty {
+	f := t.BeginFlush()
+	d := Dirty{Claims: f.Claims(), Marks: f.Marks()}
+	d.Rows, _ = f.Rows(nil, len(t.dirty.taken))
+	return d
+}
+
+// Flushed says that the index now has all that the last Flush returned.
 func (t *Table) Flushed() {
 	t.claims.taken, t.marks.taken, t.dirty.taken = nil, nil, nil
 	for _, slot := range t.dirty.leaves {
@@ -195,6 +268,8 @@ func (t *Table) Forget(slot uint32) {
 	if r.flags&rowLive == 0 {
 		panic(fmt.Sprintf("tickets: slot %d is forgotten already", slot))
 	}
+	t.forgotten++
+	t.touch(slot, r)
 	name := t.nameOf(slot)
 	t.index[r.family].remove(maphash.String(t.seed, name), slot)
 	t.order[r.family].remove(t, slot)
@@ -205,8 +280,7 @@ func (t *Table) Forget(slot uint32) {
 	delete(t.marks.fresh, slot)
 	delete(t.marks.taken, slot)
 	t.names.release(r.name)
-	t.touch(slot, r)
-	*r = row{flags: r.flags&rowDirty | rowLeaving}
+	*r = row{flags: r.flags&(rowEven|rowOdd) | rowLeaving}
 	t.dirty.gone = append(t.dirty.gone, slot)
 	if t.names.wasteful() {
 		t.compactNames()

@@ -11,35 +11,13 @@ type bucket struct {
 }
 
 // index finds slots by the hash of their names. It is an open hash table of
-// buckets; it knows no names, so its user tells whether a slot is meant.
+// buckets; it knows no names, so the table tells whether a slot is meant.
 type index struct {
 	buckets []bucket // a power of two
 	count   int
 }
 
 func tagOf(hash uint64) uint8 { return uint8(hash>>57) | 0x80 }
-
-// find returns the slot of hash for which is returns true.
-func (x *index) find(hash uint64, is func(slot uint32) bool) (uint32, bool) {
-	if x.count == 0 {
-		return 0, false
-	}
-	mask, tag := uint64(len(x.buckets)-1), tagOf(hash)
-	at := hash & mask
-	for range x.buckets {
-		b := &x.buckets[at]
-		for i, have := range b.tags {
-			if have == tag && is(b.slots[i]) {
-				return b.slots[i], true
-			}
-		}
-		if b.passed == 0 {
-			break
-		}
-		at = (at + 1) & mask
-	}
-	return 0, false
-}
 
 // full tells whether the index must grow before the next insert.
 func (x *index) full() bool { return x.count*5 >= len(x.buckets)*bucketSize*4 }

@@ -23,6 +23,11 @@ func (t *Table) Back(key Key, o OriginIndex) uint64 {
 	if !ok {
 		return 0
 	}
+	return t.BackAt(slot, o)
+}
+
+// BackAt is Back for the name in a slot.
+func (t *Table) BackAt(slot uint32, o OriginIndex) uint64 {
 	r := t.rows.at(slot)
 	switch {
 	case r.flags&rowSpread != 0:

@@ -37,7 +37,8 @@ const (
 	rowLive    rowFlags = 1 << iota
 	rowSeveral          // link leads to nodes
 	rowSpread           // in Table.spread
-	rowDirty            // in Table.dirty
+	rowEven             // changed, in an even generation of Table.dirty
+	rowOdd              // in an odd one
 	rowLeaving          // forgotten, and the index does not know it yet
 )
 

@@ -13,7 +13,8 @@ import (
 // other names, do not matter.
 //
 // A Table has no lock. Its methods that only read may run at the same time;
-// Apply, AddOrigin, Restore, Forget, TakeDirty and Flushed need it alone.
+// Apply, AddOrigin, Restore, Forget, TakeDirty, BeginFlush and Flushed need it
+// alone.
 type Table struct {
 	kind    value.Kind
 	past    Past
@@ -31,6 +32,8 @@ type Table struct {
 	slots uint32   // all rows are below
 	hole  uint32   // no vacant row is below, but for those in free
 	free  []uint32 // maybe vacant
+
+	forgotten uint32 // changes when names are forgotten: see Place
 
 	claims claims
 	marks  marks
@@ -54,17 +57,19 @@ func (t *Table) AddOrigin(i OriginIndex, o Origin) {
 }
 
 // slotOf finds the row of a ticket's name or makes it.
-func (t *Table) slotOf(tk *Ticket) (slot uint32, created bool, err error) {
-	key := tk.Key()
-	x, hash := &t.index[key.Family], maphash.String(t.seed, key.Name)
-	if slot, ok := t.find(x, hash, key.Name); ok {
+func (t *Table) slotOf(p *Place) (slot uint32, created bool, err error) {
+	if slot, ok := t.Find(p); ok {
 		return slot, false, nil
 	}
 	slot, ok := t.newSlot()
 	if !ok {
 		return 0, false, fmt.Errorf("the table is full: %d names", maxSlots)
 	}
-	return slot, true, t.addRow(slot, key, hash)
+	if err := t.addRow(slot, p.Key, p.hash); err != nil {
+		return 0, false, err
+	}
+	p.slot, p.known = slot, true
+	return slot, true, nil
 }
 
 // addRow makes an empty row for a name that has none, in a vacant slot.
@@ -82,10 +87,6 @@ func (t *Table) addRow(slot uint32, key Key, hash uint64) error {
 	x.insert(hash, slot)
 	t.order[key.Family].add(t, slot)
 	return nil
-}
-
-func (t *Table) find(x *index, hash uint64, name string) (uint32, bool) {
-	return x.find(hash, func(slot uint32) bool { return t.nameOf(slot) == name })
 }
 
 func (t *Table) nameOf(slot uint32) string { return t.names.get(t.rows.at(slot).name) }

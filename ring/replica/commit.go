@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -19,16 +20,17 @@ func (r *Replica) NextBatch(now Now) *Batch {
 	b := r.batch
 	b.number = r.numbers
 	out := &Batch{Number: b.number, Origins: b.origins}
-	overlay := make(map[tickets.Key]uint64)
+	r.recent.reset(b.own.count)
 	links := b.links
 	for _, part := range b.own.parts {
-		run := &tickets.Run{Origin: part[0].Origin, First: part[0].Seq, Last: part[len(part)-1].Seq, Tickets: part}
-		block := Block{Origin: r.byName[run.Origin], First: run.First, Last: run.Last, Run: r.enc.AppendRun(nil, run)}
+		list := part.tickets
+		run := &tickets.Run{Origin: list[0].Origin, First: list[0].Seq, Last: list[len(list)-1].Seq, Tickets: list}
+		block := Block{Origin: r.byName[run.Origin], First: run.First, Last: run.Last, Run: r.encode(run)}
 		if r.cfg.Async {
-			n := skipVarints(links, len(part))
+			n := skipVarints(links, len(list))
 			block.Links, links = links[:n:n], links[n:]
 		} else {
-			block.Links = r.chainLinks(block.Origin, part, overlay)
+			block.Links = r.chainLinks(block.Origin, list, part.places)
 		}
 		out.Blocks = append(out.Blocks, block)
 	}
@@ -52,20 +54,33 @@ func (r *Replica) NextBatch(now Now) *Batch {
 	return out
 }
 
+// encode is the encoding of a run, in bytes of its own.
+func (r *Replica) encode(run *tickets.Run) []byte {
+	r.encoded = r.enc.AppendRun(r.encoded[:0], run)
+	return bytes.Clone(r.encoded)
+}
+
+func (r *Replica) placesOf(list []tickets.Ticket) []tickets.Place {
+	places := make([]tickets.Place, len(list))
+	for i := range list {
+		places[i] = r.table.Aim(list[i].Key())
+	}
+	r.table.FindAll(places)
+	return places
+}
+
 // chainLinks lists for each ticket how far back in its log the ticket before of
-// the same name is. overlay holds the names of tickets not yet applied.
-func (r *Replica) chainLinks(i tickets.OriginIndex, part []tickets.Ticket, overlay map[tickets.Key]uint64) []byte {
-	var links []byte
+// the same name is. Those before it in the batch are in recent.
+func (r *Replica) chainLinks(i tickets.OriginIndex, part []tickets.Ticket, places []tickets.Place) []byte {
+	links := make([]byte, 0, 2*len(part))
 	for k := range part {
-		t := &part[k]
-		key := t.Key()
+		seq, p := part[k].Seq, &places[k]
 		link := uint64(0)
-		if before, ok := overlay[key]; ok {
-			link = t.Seq - before
+		if before := r.recent.exchange(r.table, p, seq); before > 0 {
+			link = seq - before
 		} else {
-			link = r.linkOf(key, i, t.Seq)
+			link = r.linkOf(p, i, seq)
 		}
-		overlay[key] = t.Seq
 		links = binary.AppendUvarint(links, link)
 	}
 	return links
@@ -115,8 +130,9 @@ func (r *Replica) Proceed(now Now) (more bool, err error) {
 		l := &r.logs[t.index]
 		part := t.run.Tickets[t.applied:]
 		part = part[:min(len(part), left)]
+		places := r.placesOf(part)
 		for k := range part {
-			if err := r.apply(t.index, &part[k]); err != nil {
+			if err := r.apply(&places[k], t.index, &part[k]); err != nil {
 				return false, err
 			}
 			l.held = part[k].Seq
@@ -144,8 +160,8 @@ func (r *Replica) ownPersisted(b *batch) error {
 	l := &r.logs[i]
 	if !r.cfg.Async {
 		for _, part := range b.own.parts {
-			for k := range part {
-				if err := r.apply(i, &part[k]); err != nil {
+			for k := range part.tickets {
+				if err := r.apply(&part.places[k], i, &part.tickets[k]); err != nil {
 					return err
 				}
 			}
@@ -186,8 +202,8 @@ func (r *Replica) Refused(number uint64) error {
 	return nil
 }
 
-func (r *Replica) apply(i tickets.OriginIndex, t *tickets.Ticket) error {
-	applied, err := r.table.Apply(i, t)
+func (r *Replica) apply(p *tickets.Place, i tickets.OriginIndex, t *tickets.Ticket) error {
+	applied, err := r.table.ApplyAt(p, i, t)
 	if err != nil {
 		return err
 	}

@@ -9,22 +9,26 @@ import (
 	"bluerings/value"
 )
 
-// Command is one change asked of this node. Its texts are checked already.
+// Command is one change asked of this node: what a ticket will say, before it
+// has an origin, a number and a timestamp. Its texts are checked already.
 type Command struct {
 	Op     tickets.Op
 	Name   string
-	Amount value.Number
-	Text   string
-	Expire hlc.Timestamp
+	Amount value.Number  // CounterAdd
+	Text   string        // see tickets.Ticket
+	Expire hlc.Timestamp // absolute; 0 says nothing
 	ID     string
 	Ref    string
+	// RequireCoherence refuses the command with ErrNotCoherent, unapplied,
+	// when the ring is not coherent.
+	RequireCoherence bool
 }
 
 // Receipt is what became of a command. It is durable once batch Batch is; 0
 // means at once.
 type Receipt struct {
 	Err      error
-	Ticket   tickets.Ticket
+	Ticket   *tickets.Ticket // nil where none was minted
 	Batch    uint64
 	Replayed bool
 	Created  bool
@@ -37,6 +41,7 @@ var (
 	ErrReadOnly      = errors.New("this node takes no updates of its own")
 	ErrValueTooLarge = errors.New("the value would exceed the limit of digits")
 	ErrExpireInPast  = errors.New("expire is not in the future")
+	ErrNotCoherent   = errors.New("the ring is not coherent")
 )
 
 // batch is a Batch in the making, with what is applied once it is durable.
@@ -68,42 +73,51 @@ func (b *batch) empty() bool { return len(b.origins) == 0 && b.own.count == 0 &&
 // ownTickets are the tickets minted for a batch, in the parts that become
 // blocks. A part never grows, so nothing is copied, and is used again.
 type ownTickets struct {
-	parts [][]tickets.Ticket // each of maxBlockTickets, but the last
+	parts []part
 	count int
 }
 
+// part has maxBlockTickets tickets, the last of a batch maybe less, and the
+// places of their names.
+type part struct {
+	tickets []tickets.Ticket
+	places  []tickets.Place
+}
+
 // add makes room for one more ticket.
-func (o *ownTickets) add(r *Replica) *tickets.Ticket {
+func (o *ownTickets) add(r *Replica, p *tickets.Place) (*tickets.Ticket, *tickets.Place) {
 	if o.count%maxBlockTickets == 0 {
 		o.parts = append(o.parts, r.sparePart())
 	}
+	n := o.count % maxBlockTickets
 	o.count++
-	part := &o.parts[len(o.parts)-1]
-	*part = (*part)[:len(*part)+1]
-	return &(*part)[len(*part)-1]
+	last := &o.parts[len(o.parts)-1]
+	last.tickets, last.places = last.tickets[:n+1], append(last.places, *p)
+	return &last.tickets[n], &last.places[n]
 }
 
 func (o *ownTickets) at(k int) *tickets.Ticket {
-	return &o.parts[k/maxBlockTickets][k%maxBlockTickets]
+	return &o.parts[k/maxBlockTickets].tickets[k%maxBlockTickets]
 }
 
 func (o *ownTickets) last() *tickets.Ticket { return o.at(o.count - 1) }
 
-func (r *Replica) sparePart() []tickets.Ticket {
+func (r *Replica) sparePart() part {
 	n := len(r.spare)
 	if n == 0 {
-		return make([]tickets.Ticket, 0, maxBlockTickets)
+		return part{make([]tickets.Ticket, 0, maxBlockTickets), make([]tickets.Place, 0, maxBlockTickets)}
 	}
-	part := r.spare[n-1]
+	spare := r.spare[n-1]
 	r.spare = r.spare[:n-1]
-	return part
+	return spare
 }
 
 // recycle keeps some of the parts of a batch that is done with.
 func (r *Replica) recycle(o *ownTickets) {
-	for _, part := range o.parts[:min(len(o.parts), maxSpareParts-len(r.spare))] {
-		clear(part) // what its strings point at is free to go
-		r.spare = append(r.spare, part[:0])
+	for _, p := range o.parts[:min(len(o.parts), maxSpareParts-len(r.spare))] {
+		clear(p.tickets) // what its strings point at is free to go
+		clear(p.places)
+		r.spare = append(r.spare, part{p.tickets[:0], p.places[:0]})
 	}
 	*o = ownTickets{}
 }
@@ -111,32 +125,38 @@ func (r *Replica) recycle(o *ownTickets) {
 // Submit mints a ticket for a command, or says why not. The ticket goes into
 // the next batch.
 func (r *Replica) Submit(now Now, c *Command) Receipt {
-	if !r.cfg.Updates {
-		return Receipt{Err: ErrReadOnly}
+	p := r.table.Aim(tickets.Key{Family: c.Op.Family(), Name: c.Name})
+	receipt := r.SubmitAt(now, c, &p)
+	if receipt.Ticket != nil {
+		t := *receipt.Ticket
+		receipt.Ticket = &t
 	}
-	if r.failed != nil {
-		return Receipt{Err: r.failed}
+	return receipt
+}
+
+// SubmitAt is Submit for a command whose name was looked for already; p must
+// be the place of its name. The ticket in the receipt is valid until the next
+// call of the replica.
+func (r *Replica) SubmitAt(now Now, c *Command, p *tickets.Place) Receipt {
+	if err := r.refusal(now, c); err != nil {
+		return Receipt{Err: err}
 	}
-	if c.Expire != 0 && c.Expire <= now.Wall {
-		return Receipt{Err: ErrExpireInPast}
-	}
-	key := tickets.Key{Family: c.Op.Family(), Name: c.Name}
 	var claim [16]byte
 	if c.ID != "" {
-		claim = tickets.ClaimHash(key, c.ID)
-		if receipt, known := r.replay(now, key, claim, c); known {
+		claim = tickets.ClaimHash(p.Key, c.ID)
+		if receipt, known := r.replay(now, p, claim, c); known {
 			return receipt
 		}
 	}
-	alive, expire, err := r.alive(key, now, c)
+	alive, lives, carry, err := r.alive(p, now, c)
 	if err != nil {
 		return Receipt{Err: err}
 	}
-	if !alive && c.Expire == 0 {
+	if !alive && carry == 0 {
 		return Receipt{Err: ErrUnknown}
 	}
-	if alive && c.ID == "" && (c.Op == tickets.CounterSetup || c.Op == tickets.TextSetup || c.Op == tickets.SetSetup) && c.Expire <= expire {
-		return Receipt{Batch: r.pendingBatch(key)} // says nothing new
+	if alive && c.ID == "" && (c.Op == tickets.CounterSetup || c.Op == tickets.TextSetup || c.Op == tickets.SetSetup) && carry <= lives {
+		return Receipt{Batch: r.pendingBatch(p.Key)} // says nothing new
 	}
 	if r.own < 0 {
 		r.newLife = true
@@ -144,24 +164,37 @@ func (r *Replica) Submit(now Now, c *Command) Receipt {
 	}
 	l := &r.logs[r.own]
 	l.taken++
-	t := r.batch.own.add(r)
-	*t = tickets.Ticket{
-		Origin: l.origin, Seq: l.taken, At: r.clock.Next(now.Wall), Op: c.Op, Name: c.Name,
-		Amount: c.Amount, Text: c.Text, Expire: c.Expire, ID: c.ID, Ref: c.Ref,
-	}
+	t, place := r.batch.own.add(r, p)
+	t.Origin, t.Seq, t.At, t.Op, t.Name = l.origin, l.taken, r.clock.Next(now.Wall), c.Op, c.Name
+	t.Amount, t.Text, t.Expire, t.ID, t.Ref = c.Amount, c.Text, carry, c.ID, c.Ref
 	l.last = t.At
-	if err := r.keep(t, key, claim); err != nil {
+	if err := r.keep(t, place, claim); err != nil {
 		return Receipt{Err: err}
 	}
-	return Receipt{Ticket: *t, Batch: r.numbers + 1, Created: !alive}
+	return Receipt{Ticket: t, Batch: r.numbers + 1, Created: !alive}
+}
+
+// refusal is why a command cannot be taken, whatever its name is.
+func (r *Replica) refusal(now Now, c *Command) error {
+	switch {
+	case !r.cfg.Updates:
+		return ErrReadOnly
+	case r.failed != nil:
+		return r.failed
+	case c.RequireCoherence && !r.Coherent(now):
+		return ErrNotCoherent
+	case c.Expire != 0 && c.Expire <= now.Wall:
+		return ErrExpireInPast
+	}
+	return nil
 }
 
 // keep notes what the ticket added last to the batch does.
-func (r *Replica) keep(t *tickets.Ticket, key tickets.Key, claim [16]byte) error {
+func (r *Replica) keep(t *tickets.Ticket, p *tickets.Place, claim [16]byte) error {
 	b := &r.batch
 	if r.cfg.Async {
-		b.links = binary.AppendUvarint(b.links, r.linkOf(key, tickets.OriginIndex(r.own), t.Seq))
-		if err := r.apply(tickets.OriginIndex(r.own), t); err != nil {
+		b.links = binary.AppendUvarint(b.links, r.linkOf(p, tickets.OriginIndex(r.own), t.Seq))
+		if err := r.apply(p, tickets.OriginIndex(r.own), t); err != nil {
 			r.failed = err
 			return err
 		}
@@ -176,43 +209,49 @@ func (r *Replica) keep(t *tickets.Ticket, key tickets.Key, claim [16]byte) error
 			if b.expires == nil {
 				b.expires = make(map[tickets.Key]hlc.Timestamp)
 			}
-			b.expires[key] = max(b.expires[key], t.Expire)
+			b.expires[p.Key] = max(b.expires[p.Key], t.Expire)
 		}
 	}
 	b.bytes += len(t.Name) + len(t.Text) + len(t.ID) + len(t.Ref) + 16
 	return nil
 }
 
-func (r *Replica) linkOf(key tickets.Key, i tickets.OriginIndex, seq uint64) uint64 {
-	if back := r.table.Back(key, i); back > 0 {
+func (r *Replica) linkOf(p *tickets.Place, i tickets.OriginIndex, seq uint64) uint64 {
+	slot, known := r.table.Find(p)
+	if !known {
+		return 0
+	}
+	if back := r.table.BackAt(slot, i); back > 0 {
 		return seq - back
 	}
 	return 0
 }
 
 // alive tells whether the name is known, counting what is on its way to the
-// disk, and until when it lives.
-func (r *Replica) alive(key tickets.Key, now Now, c *Command) (bool, hlc.Timestamp, error) {
-	var expire hlc.Timestamp
+// disk, until when it lives, and what expiry the ticket has to carry.
+func (r *Replica) alive(p *tickets.Place, now Now, c *Command) (alive bool, lives, carry hlc.Timestamp, err error) {
+	carry = c.Expire
 	at := max(now.Wall, r.clock.Last()+1) // what would be minted
-	if slot, ok := r.table.Lookup(key); ok && r.table.Alive(slot, at) {
-		expire = r.table.Expire(slot)
+	if slot, ok := r.table.Find(p); ok && r.table.Alive(slot, at) {
+		lives = r.table.Expire(slot)
 		if at <= r.table.Born(slot) {
 			// A host whose clock we do not follow made it known. Our ticket
 			// counts only if it carries the expiry along.
-			c.Expire = max(c.Expire, expire)
+			carry = max(carry, lives)
 		}
 		if c.Op == tickets.CounterAdd {
 			if n := r.table.Total(slot).Digits(r.cfg.Kind); n > tickets.MaxValueDigits {
-				return false, 0, ErrValueTooLarge
+				return false, 0, 0, ErrValueTooLarge
 			}
 		}
 	}
-	if r.flying != nil {
-		expire = max(expire, r.flying.expires[key])
+	if r.flying != nil && len(r.flying.expires) > 0 {
+		lives = max(lives, r.flying.expires[p.Key])
 	}
-	expire = max(expire, r.batch.expires[key])
-	return expire >= at, expire, nil
+	if len(r.batch.expires) > 0 {
+		lives = max(lives, r.batch.expires[p.Key])
+	}
+	return lives >= at, lives, carry, nil
 }
 
 // pendingBatch is the batch that a command which changes nothing must wait
@@ -233,8 +272,8 @@ func (r *Replica) pendingBatch(key tickets.Key) uint64 {
 }
 
 // replay answers a command whose id is known.
-func (r *Replica) replay(now Now, key tickets.Key, claim [16]byte, c *Command) (Receipt, bool) {
-	original, number, known, err := r.original(now, key, claim, c.ID)
+func (r *Replica) replay(now Now, p *tickets.Place, claim [16]byte, c *Command) (Receipt, bool) {
+	original, number, known, err := r.original(now, p, claim, c.ID)
 	if err != nil {
 		return Receipt{Err: err}, true
 	}
@@ -246,10 +285,10 @@ func (r *Replica) replay(now Now, key tickets.Key, claim [16]byte, c *Command) (
 		return Receipt{Err: ErrIDReused}, true
 	}
 	r.counts.Replayed++
-	return Receipt{Ticket: original, Batch: number, Replayed: true}, true
+	return Receipt{Ticket: &original, Batch: number, Replayed: true}, true
 }
 
-func (r *Replica) original(now Now, key tickets.Key, claim [16]byte, id string) (tickets.Ticket, uint64, bool, error) {
+func (r *Replica) original(now Now, p *tickets.Place, claim [16]byte, id string) (tickets.Ticket, uint64, bool, error) {
 	if i, ok := r.batch.ids[claim]; ok {
 		return *r.batch.own.at(i), r.numbers + 1, true, nil
 	}
@@ -259,11 +298,11 @@ func (r *Replica) original(now Now, key tickets.Key, claim [16]byte, id string) 
 		}
 	}
 	// Ids are unique within one life of a name.
-	slot, known := r.table.Lookup(key)
+	slot, known := r.table.Find(p)
 	if !known || !r.table.Alive(slot, now.Wall) {
 		return tickets.Ticket{}, 0, false, nil
 	}
-	ref, known, err := r.table.ClaimOf(key, id)
+	ref, known, err := r.table.ClaimOf(p.Key, id)
 	if err != nil || !known {
 		return tickets.Ticket{}, 0, false, err
 	}

@@ -94,7 +94,9 @@ type Replica struct {
 
 	batch   batch // accumulating
 	flying  *batch
-	spare   [][]tickets.Ticket // parts of ownTickets that wait for their next use
+	spare   []part // parts of ownTickets that wait for their next use
+	recent  recent // of NextBatch
+	encoded []byte // of NextBatch
 	numbers uint64
 
 	members map[string]*member

@@ -44,14 +44,14 @@ func (u *upcoming) prune(held, taken uint64) {
 func (r *Replica) runLinks(i tickets.OriginIndex, run *tickets.Run) []byte {
 	l := &r.logs[i]
 	links := make([]byte, 0, 2*len(run.Tickets))
+	places := r.placesOf(run.Tickets)
 	for k := range run.Tickets {
-		t := &run.Tickets[k]
-		key := t.Key()
+		t, key := &run.Tickets[k], places[k].Key
 		link := uint64(0)
 		if before, ok := l.upcoming.find(key); ok {
 			link = t.Seq - before
 		} else {
-			link = r.linkOf(key, i, t.Seq)
+			link = r.linkOf(&places[k], i, t.Seq)
 		}
 		l.upcoming.add(key, t.Seq)
 		links = binary.AppendUvarint(links, link)

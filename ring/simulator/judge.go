@@ -73,11 +73,14 @@ func (s *Simulation) send(n *node, op *operation) {
 	n.do(n.life, func() {
 		r := n.replica.Submit(n.now(), &op.cmd)
 		s.check(r.Err == nil, "%s refuses an update: %v", n.host, r.Err)
+		told := &operation{cmd: op.cmd}
+		if r.Ticket != nil {
+			told.ticket = *r.Ticket
+		}
 		if r.Batch == 0 {
-			op.ticket = r.Ticket
+			op.ticket = told.ticket
 			s.acknowledged(n, op)
 		} else {
-			told := &operation{cmd: op.cmd, ticket: r.Ticket}
 			s.ops = append(s.ops, told)
 			n.receipt[r.Batch] = append(n.receipt[r.Batch], told)
 		}
