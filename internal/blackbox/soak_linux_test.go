@@ -32,7 +32,7 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &chaos.Soak{CSV: file, Every: 10 * time.Second}
+	s := &chaos.Soak{CSV: file, Every: 10 * time.Second, Kept: 10 * time.Minute}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d; %s", seed, file.Name())
 	misrule(t, chaos.Plan{

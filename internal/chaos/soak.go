@@ -8,18 +8,23 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"go.etcd.io/bbolt"
 )
 
 // Soak watches what the processes of a ring use.
 type Soak struct {
 	CSV   io.Writer     // a line for each sample
 	Every time.Duration // between samples
+	Kept  time.Duration // how long tickets of expiring names are kept at most
 
 	ring    *Ring
 	begun   time.Time
@@ -191,7 +196,14 @@ const (
 	mostAnon       = 32 << 20
 	mostFDs        = 8
 	mostGoroutines = 16
-	mostPerTicket  = 0.10 // share of bytes per ticket that they may grow in the hour
+	mostFile       = 128 << 20 // they grow by 16 MiB at a time, and their room is used again
+)
+
+// The pages in use at the end: a ticket that is kept, with its id, and some
+// room besides.
+const (
+	keptBytes  = 400
+	spareBytes = 8 << 20
 )
 
 // Verdict fits lines and says what grew too much, and what was measured.
@@ -200,7 +212,7 @@ func (s *Soak) Verdict() (broken []string, report string) {
 	judged := 0
 	for _, n := range s.ring.nodes {
 		ids := s.fit(n.host, living).perHour * idBytes
-		bounds := map[int]float64{anon: mostAnon + 2*ids, heap: mostHeap + ids, fds: mostFDs, goroutines: mostGoroutines}
+		bounds := map[int]float64{anon: mostAnon + 2*ids, heap: mostHeap + ids, fds: mostFDs, goroutines: mostGoroutines, fileSize: mostFile}
 		for m := range measures {
 			l := s.fit(n.host, m)
 			if l.samples == 0 {
@@ -211,13 +223,52 @@ func (s *Soak) Verdict() (broken []string, report string) {
 			if bound, bounded := bounds[m]; bounded && l.perHour > bound {
 				broken = append(broken, fmt.Sprintf("%s: %s grows by %.1f an hour, more than %.0f", n.host, measureNames[m], l.perHour, bound))
 			}
-			if m == perTicket && l.perHour > mostPerTicket*l.first {
-				broken = append(broken, fmt.Sprintf("%s: a ticket takes %.1f bytes, and %.1f more every hour", n.host, l.first, l.perHour))
-			}
 		}
 	}
 	if judged == 0 {
 		broken = append(broken, "no process ran through the second half")
 	}
+	for _, n := range s.ring.nodes {
+		used, err := n.disk.inUse()
+		kept := s.kept()
+		fmt.Fprintf(&b, "%s %d bytes of its files in use at the end, %d tickets kept\n", n.host, used, kept)
+		if err != nil || used > keptBytes*kept+spareBytes {
+			broken = append(broken, fmt.Sprintf("%s: %d bytes of its files are in use for %d tickets (%v)", n.host, used, kept, err))
+		}
+	}
 	return broken, b.String()
+}
+
+// kept is how many tickets are to be kept at the end, at most: of names that
+// live, and those of the last few minutes.
+func (s *Soak) kept() int64 {
+	last, then := usage{}, usage{}
+	if len(s.samples) > 0 {
+		last, then = s.samples[len(s.samples)-1], s.samples[0]
+	}
+	for _, u := range s.samples {
+		if u.at < last.at-s.Kept {
+			then = u
+		}
+	}
+	return int64(last.measured[living]) + int64(last.measured[stored]-then.measured[stored])
+}
+
+// inUse is how many bytes of the data files of a node that does not run hold
+// something.
+func (d *disk) inUse() (used int64, err error) {
+	for _, name := range []string{"ledger.db", "index.db"} {
+		db, err := bbolt.Open(filepath.Join(d.data(), name), 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true, Timeout: time.Second})
+		if err != nil {
+			return 0, err
+		}
+		err = db.View(func(tx *bbolt.Tx) error {
+			used += tx.Size() - int64(db.Stats().FreePageN+db.Stats().PendingPageN)*int64(db.Info().PageSize)
+			return nil
+		})
+		if err = errors.Join(err, db.Close()); err != nil {
+			return 0, err
+		}
+	}
+	return used, nil
 }

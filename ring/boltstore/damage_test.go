@@ -215,7 +215,7 @@ func TestDamagedFilesAreNoticed(t *testing.T) {
 					t.Errorf("silently another index: %s", line)
 				}
 			})
-			if tr.How == "truncate" && same > 0 {
+			if tr.How == "truncate" && same > 0 && tr.File != labelName { // which ends with a newline
 				t.Errorf("%d truncated files went unnoticed", same)
 			}
 			t.Logf("%d errors, %d index rebuilt, %d of no consequence", failed, rebuilt, same)
