@@ -2,7 +2,9 @@
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SEEDS ?= 1000
 FUZZTIME ?= 30s
-.PHONY: help build test race lint fuzz simulate bench compare dev mutants ci
+CHAOS ?= 8m
+SOAK ?= 1h
+.PHONY: help build test race lint fuzz simulate mutants chaos soak bench compare dev ci
 
 help: ## print the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
@@ -20,6 +22,10 @@ simulate: ## play SEEDS seeds of the simulator
 	go test ./ring/simulator -run TestSeeds -count 1 -timeout 60m -v -seeds $(SEEDS)
 mutants: ## plant every bug of internal/mutants and see that the tests notice
 	go run ./internal/mutants
+chaos: ## let all kinds of fault loose on real processes for CHAOS
+	go test ./internal/blackbox -run TestChaos -count 1 -timeout 30m -v -chaos $(CHAOS)
+soak: ## run a ring of five under load and faults for SOAK, and look at what it uses
+	go test ./internal/blackbox -run TestSoak -count 1 -timeout 0 -v -soak $(SOAK)
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 compare: ## measure against the rivals, and write docs/PERFORMANCE.md (COMPARE="-short" for a trial run; -help)

@@ -5,4 +5,4 @@ package main
 import "time"
 
 // wallClock is the wall clock of a node: nil means that of the machine.
-func wallClock() func() time.Time { return nil }
+func wallClock() (func() time.Time, error) { return nil, nil }

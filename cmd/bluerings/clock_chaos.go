@@ -17,10 +17,10 @@ const (
 
 // wallClock is the machine's clock, set forward or back by the duration in the file that the
 // environment names; the file may change at any time. Only builds with the tag chaos have it.
-func wallClock() func() time.Time {
+func wallClock() (func() time.Time, error) {
 	path := os.Getenv(clockOffsetVariable)
 	if path == "" {
-		return nil
+		return nil, nil
 	}
 	var offset atomic.Int64
 	read := func() error {
@@ -35,13 +35,12 @@ func wallClock() func() time.Time {
 		return err
 	}
 	if err := read(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", clockOffsetVariable, err)
-		os.Exit(2)
+		return nil, fmt.Errorf("%s: %w", clockOffsetVariable, err)
 	}
 	go func() {
 		for range time.Tick(clockOffsetPoll) {
 			_ = read() // it may be half written; the next look is soon
 		}
 	}()
-	return func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
+	return func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }, nil
 }

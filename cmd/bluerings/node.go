@@ -32,11 +32,15 @@ func openNodeAt(ctx context.Context, s *serveSettings, log *slog.Logger, registr
 	if err != nil {
 		return nil, fmt.Errorf("this program's own file: %w", err)
 	}
+	clock, err := wallClock()
+	if err != nil {
+		return nil, err
+	}
 	conf := ring.Config{
 		Topology: s.topology, Host: s.host, Data: s.data, Bind: s.pub,
 		Durability: s.durability, MaxClockSkew: s.maxClockSkew, ExpiryGrace: s.expiryGrace, AcceptRewind: s.acceptRewind,
 		CheckCommand: []string{program, checkFilesCommand, "--", s.data}, Logger: log, Registerer: registry,
-		Wall: wallClock(),
+		Wall: clock,
 	}
 	if s.ringTLS != (tlsFiles{}) {
 		conf.TLS = &zmqbus.TLSFiles{Cert: s.ringTLS.cert, Key: s.ringTLS.key, CA: s.ringTLS.ca}

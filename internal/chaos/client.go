@@ -188,7 +188,8 @@ type told struct {
 }
 
 func (c *client) sendOne(ctx context.Context, n *node, u *update, replicas int) (left []*update, err error) {
-	method, path, body := "PUT", "", map[string]string{"id": u.ID}
+	var path string
+	method, body := "PUT", map[string]string{"id": u.ID}
 	if u.Expire != "" {
 		body["expire"] = u.Expire
 	}

@@ -37,7 +37,6 @@ type history struct {
 	updates map[string]*update // by id
 	facts   []*fact
 	known   map[[2]string]*fact
-	samples int
 }
 
 // fact is a value that was reported final.

@@ -107,8 +107,10 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 
 func TestFactsDoNotChange(t *testing.T) {
 	h := newHistory()
-	if h.final(&fact{path: "c", at: "1", value: "5"}) != nil || h.final(&fact{path: "c", at: "1", value: "5"}) != nil {
-		t.Error("the same value is refused")
+	for range 2 {
+		if h.final(&fact{path: "c", at: "1", value: "5"}) != nil {
+			t.Error("the same value is refused")
+		}
 	}
 	if h.final(&fact{path: "c", at: "1", value: "5.0"}) == nil {
 		t.Error("another text passes")

@@ -42,7 +42,7 @@ func readLedger(dir, host, ring, without string) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }() // only read
 	l := &ledger{ends: make(map[string]uint64)}
 	var all []tickets.Ticket
 	ends := s.Ends()

@@ -60,7 +60,6 @@ type outage struct {
 // doom is the end of a disk: tickets that only it had are lost.
 type doom struct {
 	host string
-	from time.Time // what was acknowledged before is surely elsewhere too
 	at   time.Time
 }
 
