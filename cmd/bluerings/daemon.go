@@ -40,6 +40,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	warnOfEnds(d.log, time.Now(), s.https.cert, s.ringTLS.cert)
 	waiting := &gate{}
 	server := &http.Server{
 		Handler:           waiting,
@@ -141,5 +142,6 @@ func (d *daemon) reload() {
 		d.log.Error("reload_failed", "err", flatten(err.Error()))
 		return
 	}
+	warnOfEnds(d.log, time.Now(), d.settings.https.cert, d.settings.ringTLS.cert)
 	d.log.Info("reloaded")
 }

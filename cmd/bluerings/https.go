@@ -2,8 +2,13 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"log/slog"
+	"os"
 	"sync/atomic"
+	"time"
 )
 
 // certificates serve HTTPS from files that can be read again while connections stand.
@@ -48,5 +53,33 @@ func (c *certificates) config() *tls.Config {
 		MinVersion:         tls.VersionTLS12,
 		NextProtos:         []string{"h2", "http/1.1"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load(), nil },
+	}
+}
+
+// soon is how long before the end of a certificate the log begins to warn of it.
+const soon = 7 * 24 * time.Hour
+
+// warnOfEnds logs which of our own certificates are good no more, or not for long.
+func warnOfEnds(log *slog.Logger, now time.Time, files ...string) {
+	for _, file := range files {
+		if file == "" {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // whoever needs the file says so
+		}
+		block, _ := pem.Decode(text)
+		if block == nil {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		switch {
+		case err != nil:
+		case now.After(cert.NotAfter):
+			log.Warn("certificate_expired", "file", file, "not_after", cert.NotAfter)
+		case now.Add(soon).After(cert.NotAfter):
+			log.Warn("certificate_expires_soon", "file", file, "not_after", cert.NotAfter)
+		}
 	}
 }
