@@ -176,30 +176,24 @@ type uncollected struct {
 // finish, it does the next time.
 func (n *Node) collect() error {
 	n.mu.Lock()
-	before := min(n.replica.Final(), n.Now().Add(-n.cfg.ExpiryGrace))
-	for _, slot := range n.table.Expired(before, 1000) {
-		n.gone.chains = append(n.gone.chains, n.table.Chains(slot)...)
-		n.replica.Collect(n.table.Expire(slot))
-		n.table.Forget(slot)
-	}
-	if len(n.gone.chains) == 0 {
+	if n.replica.Collect(n.Now().Add(-n.cfg.ExpiryGrace), 1000) {
+		w := n.await(n.replica.NextNumber())
 		n.mu.Unlock()
-		return n.rewrite()
+		signal(n.kick)
+		select {
+		case <-w.done:
+		case <-n.stop:
+			return nil
+		}
+		if w.err != nil {
+			return w.err
+		}
+		n.mu.Lock()
 	}
-	n.replica.Collect(0) // also when what follows failed before
-	w := n.await(n.replica.NextNumber())
+	for _, name := range n.replica.TakeGone() { // their collection is on record
+		n.gone.chains = append(n.gone.chains, name.Heads...)
+	}
 	n.mu.Unlock()
-	// What was collected must be on record before anything is gone, or an
-	// as-of read after a crash would take the gap for nothing.
-	signal(n.kick)
-	select {
-	case <-w.done:
-	case <-n.stop:
-		return nil
-	}
-	if w.err != nil {
-		return w.err
-	}
 	walk := walker{store: n.store, kind: n.kind}
 	for ; len(n.gone.chains) > 0; n.gone.chains = n.gone.chains[1:] {
 		if err := n.gone.walk(&walk, n.gone.chains[0]); err != nil {

@@ -65,23 +65,16 @@ The same seed always gives the same history.`,
 // simulate plays seeds until enough have run, one fails, or it is interrupted.
 func simulate(ctx context.Context, c *console, o simulator.Options, seeds int, hours time.Duration) error {
 	var total simulator.Result
-	nodeTime, begun, played := time.Duration(0), time.Now(), 0
-	for ; (played < seeds || nodeTime < hours) && ctx.Err() == nil; played++ {
+	begun := time.Now()
+	for ; (total.Seeds < seeds || total.NodeTime < hours) && ctx.Err() == nil; o.Seed++ {
 		r := simulator.Run(o)
-		o.Seed++
-		nodeTime += r.Virtual * time.Duration(r.Nodes)
 		total.Add(r)
 		if r.Failure != nil {
-			again := o
-			again.Seed, again.Trace = r.Seed, c.out
-			if o.Trace == nil {
-				simulator.Run(again)
-			}
-			return fmt.Errorf("%s of %d nodes: %w", r.Shape, r.Nodes, r.Failure)
+			return r.Failure
 		}
 	}
 	wall := time.Since(begun)
 	_, err := fmt.Fprintf(c.out, "%d seeds, %.1f node-hours in %s (%.0f simulated seconds a second)\n%s\n",
-		played, nodeTime.Hours(), wall.Round(time.Millisecond), nodeTime.Seconds()/max(wall.Seconds(), 1e-9), total)
+		total.Seeds, total.NodeTime.Hours(), wall.Round(time.Millisecond), total.NodeTime.Seconds()/max(wall.Seconds(), 1e-9), total)
 	return err
 }

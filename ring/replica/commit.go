@@ -50,6 +50,7 @@ func (r *Replica) NextBatch(now Now) *Batch {
 		b.promise = r.promised
 	}
 	r.metaDue = false
+	b.gone, r.gone = r.gone, nil
 	r.flying, r.batch = &b, rest
 	return out
 }
@@ -109,6 +110,7 @@ func (r *Replica) Persisted(now Now, number uint64) (more bool, err error) {
 	}
 	b.stored = true
 	r.promised = b.promise
+	r.droppable = append(r.droppable, b.gone...)
 	if b.own.count > 0 {
 		if err := r.ownPersisted(b); err != nil {
 			return false, err
@@ -196,6 +198,7 @@ func (r *Replica) Refused(number uint64) error {
 		l.last = 0 // what was refused may come again
 	}
 	origins := append(r.flying.origins, r.batch.origins...)
+	r.gone = append(r.flying.gone, r.gone...)
 	r.flying, r.batch = nil, batch{origins: origins}
 	r.numbers++ // whoever waits for the batch that was accumulating is refused too
 	r.metaDue = true

@@ -54,13 +54,3 @@ func (r *Replica) restoreMeta(meta []byte) error {
 	}
 	return d.err
 }
-
-// Collected is the latest expiry of a name whose tickets were collected.
-func (r *Replica) Collected() hlc.Timestamp { return r.collected }
-
-// Collect records, with the next batch, that names that expired at or before
-// through may be collected.
-func (r *Replica) Collect(through hlc.Timestamp) {
-	r.collected = max(r.collected, through)
-	r.metaDue = true
-}

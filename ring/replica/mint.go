@@ -55,6 +55,7 @@ type batch struct {
 	bytes   int
 	promise hlc.Timestamp
 	stored  bool // and the tickets of others in it are being applied
+	gone    []Gone
 	// What the tickets in it will have done, for commands that follow.
 	ids     map[[16]byte]int // index in own
 	expires map[tickets.Key]hlc.Timestamp

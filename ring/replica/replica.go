@@ -115,6 +115,7 @@ type Replica struct {
 
 	final, complete hlc.Timestamp
 	collected       hlc.Timestamp
+	gone, droppable []Gone // taken out of the table; droppable: and on record
 	coherent        bool
 	since           hlc.Timestamp
 	reasons         []Reason

@@ -1,135 +1,99 @@
 package simulator
 
 import (
-	"fmt"
 	"time"
 
 	"bluerings/hlc"
 	"bluerings/ring/replica"
 	"bluerings/tickets"
 	"bluerings/topologies"
-	"bluerings/value"
 )
 
-// disk is what a node has made durable. It outlives the process.
-type disk struct {
-	fresh   bool
-	origins []tickets.Origin
-	blocks  [][]replica.Block // by origin
-	meta    []byte
+// reach counts the links that a node is heard by, or hears by.
+type reach struct {
+	links int
+	since time.Duration // there have been none, if there are none
 }
 
-func (d *disk) clone() *disk {
-	c := &disk{fresh: d.fresh, origins: append([]tickets.Origin(nil), d.origins...), meta: d.meta}
-	for _, b := range d.blocks {
-		c.blocks = append(c.blocks, append([]replica.Block(nil), b...))
+// node is one host: its disk and clock, and a process that may be down or
+// stand still.
+type node struct {
+	sim         *Simulation
+	index       int
+	host        string
+	timers      topologies.EffectiveTimers
+	config      replica.Config
+	rng         source
+	in, out     []*link
+	told, heard reach
+	disk        *disk
+	copy        *disk // to be put back some day
+	clock       clock
+	full        bool
+	slowDisk    time.Duration
+	slowNode    time.Duration
+
+	up, paused, closing bool
+	offSince            time.Duration // when it went down or was paused
+	started             time.Duration
+	life                int      // of the process: events of earlier lives are void
+	late                []func() // what happened while it was paused
+	fuse                int      // effects until it crashes; 0: it will not
+	doom                *Step    // why
+
+	table   *tickets.Table
+	replica *replica.Replica
+	writing *replica.Batch
+	written bool          // but the process does not know yet
+	pause   time.Duration // Async: the next commit is not before then
+	waiting []waiter
+	early   []*operation // acknowledged and not durable
+	final   seen
+	flooded map[tickets.Origin]uint64 // by this process
+}
+
+// seen is what was last looked at of what a process reports.
+type seen struct {
+	final  hlc.Timestamp
+	broken uint64
+}
+
+func newNode(s *Simulation, i int, host string) *node {
+	return &node{
+		sim: s, index: i, host: host, timers: s.plan.Topology.TimersFor(host), rng: newSource(s.plan.Seed, 10+uint64(i)),
+		disk: &disk{fresh: true}, clock: clock{skew: s.plan.Skew[i]},
+	}
+}
+
+func (n *node) configure() replica.Config {
+	t, m := n.sim.plan.Topology, n.timers
+	self, _ := t.Node(n.host)
+	c := replica.Config{
+		Host: n.host, Ring: t.Ring, Kind: n.sim.kind(), Digest: t.Digest(), Members: t.Members(),
+		Downstreams: t.Downstreams(n.host), Updates: self.Updates(), Forwards: self.Forwards(), Async: n.async(),
+		PingInterval: m.PingInterval, PeerTimeout: m.PeerTimeout, ForwardDelay: m.ForwardDelay,
+		ConnectDelay: m.ConnectDelay, FloodDelay: m.FloodDelay, MaxSkew: 500 * time.Millisecond,
+		NewEpoch: func() uint64 { return uint64(n.wall())/uint64(time.Millisecond)<<20 | n.rng.Uint64()>>44 },
+	}
+	for _, l := range n.in {
+		c.Upstreams = append(c.Upstreams, l.from.host)
 	}
 	return c
 }
 
-func (d *disk) end(i int) uint64 {
-	if b := d.blocks[i]; len(b) > 0 {
-		return b[len(b)-1].Last
-	}
-	return 0
-}
+// async tells whether the node acknowledges before the commit.
+func (n *node) async() bool { return n.sim.plan.Interval[n.index] > 0 }
 
-func (d *disk) commit(b *replica.Batch) {
-	for range b.Origins {
-		d.blocks = append(d.blocks, nil)
-	}
-	for _, o := range b.Origins {
-		if int(o.Index) != len(d.origins) {
-			panic(fmt.Sprintf("origin %v gets index %d, the disk has %d", o.Origin, o.Index, len(d.origins)))
-		}
-		d.origins = append(d.origins, o.Origin)
-	}
-	for _, block := range b.Blocks {
-		if block.First != d.end(int(block.Origin))+1 {
-			panic(fmt.Sprintf("block %d-%d of log %d follows %d", block.First, block.Last, block.Origin, d.end(int(block.Origin))))
-		}
-		d.blocks[block.Origin] = append(d.blocks[block.Origin], block)
-	}
-	if b.Meta != nil {
-		d.meta = b.Meta
-	}
-	d.fresh = false
-}
-
-// node is one host: its disk, and a process that may be down or paused.
-type node struct {
-	sim    *Simulation
-	host   string
-	timers topologies.EffectiveTimers
-	disk   *disk
-	skew   time.Duration // wall clock minus true time
-	boots  uint64
-
-	up     bool
-	paused bool
-	// offSince is when the process went down or was paused.
-	offSince time.Duration
-	late     []func() // what happened while paused
-	life     int      // of the process: events of earlier lives are void
-	table    *tickets.Table
-	replica  *replica.Replica
-	started  time.Duration
-	writing  *replica.Batch
-	written  bool                    // but the process does not know yet
-	receipt  map[uint64][]*operation // by batch
-	final    hlc.Timestamp
-	copy     *disk // an old copy, to be put back some day
-}
-
-// Claim implements tickets.Past: no claim ever leaves the table here.
-func (n *node) Claim([16]byte) (tickets.Ref, bool, error) { return tickets.Ref{}, false, nil }
-
-// Ticket implements tickets.Past.
-func (n *node) Ticket(ref tickets.Ref) (tickets.Ticket, uint64, error) {
-	for _, b := range n.disk.blocks[ref.Origin] {
-		if ref.Seq < b.First || ref.Seq > b.Last {
-			continue
-		}
-		run, err := tickets.DecodeRun(n.sim.kind(), b.Run)
-		if err != nil {
-			return tickets.Ticket{}, 0, err
-		}
-		links := b.Links
-		for i := range run.Tickets {
-			link, size := uvarint(links)
-			links = links[size:]
-			if run.Tickets[i].Seq == ref.Seq {
-				return run.Tickets[i], link, nil
-			}
-		}
-	}
-	return tickets.Ticket{}, 0, fmt.Errorf("%s has no ticket %d of log %d", n.host, ref.Seq, ref.Origin)
-}
-
-func uvarint(b []byte) (v uint64, n int) {
-	for shift := 0; ; shift += 7 {
-		v |= uint64(b[n]&0x7f) << shift
-		n++
-		if b[n-1] < 0x80 {
-			return v, n
-		}
-	}
-}
-
-func (n *node) now() replica.Now {
-	return replica.Now{Wall: hlc.Timestamp(epochStart + int64(n.sim.now) + int64(n.skew)), Mono: n.sim.now - n.started + 1}
-}
-
-const epochStart = int64(1_800_000_000) * int64(time.Second)
+// online tells whether the process has its links open.
+func (n *node) online() bool { return n.up && !n.closing }
 
 // start boots a process on the disk.
 func (n *node) start() {
 	s := n.sim
-	n.boots++
 	n.life++
-	n.up, n.paused, n.late, n.writing = true, false, nil, nil
-	n.started = s.now
-	n.receipt = make(map[uint64][]*operation)
+	n.up, n.paused, n.closing, n.late, n.writing = true, false, false, nil, nil
+	n.started, n.pause, n.waiting, n.early = s.now, 0, nil, nil
+	n.fuse, n.doom, n.final, n.flooded = 0, nil, seen{}, make(map[tickets.Origin]uint64)
 	n.table = tickets.NewTable(s.kind(), n)
 	stored := replica.Stored{Origins: n.disk.origins, Meta: n.disk.meta, NewLife: n.disk.fresh}
 	for i, o := range n.disk.origins {
@@ -138,19 +102,26 @@ func (n *node) start() {
 	}
 	for i := range n.disk.blocks {
 		for _, b := range n.disk.blocks[i] {
-			run, err := tickets.DecodeRun(s.kind(), b.Run)
-			s.check(err == nil, "a stored block does not decode: %v", err)
-			for k := range run.Tickets {
-				_, err := n.table.Apply(tickets.OriginIndex(i), &run.Tickets[k])
-				s.check(err == nil, "replay: %v", err)
+			for k := range b.run.Tickets {
+				if _, err := n.table.Apply(tickets.OriginIndex(i), &b.run.Tickets[k]); err != nil {
+					s.fail("stored", "%s cannot fold what it has: %v", n.host, err)
+				}
 			}
 		}
 	}
-	r, err := replica.New(s.config(n), stored, n.table, n, n.now())
-	s.check(err == nil, "start of %s: %v", n.host, err)
+	c := n.config
+	c.Boot = uint64(n.wall())
+	r, err := replica.New(c, stored, n.table, n, n.now())
+	if err != nil {
+		s.fail("stored", "%s does not start: %v", n.host, err)
+	}
 	n.replica = r
-	s.tracef("%s starts, boot %d, %s", n.host, n.boots, r.Vector())
-	s.linksOf(n.host)
+	if s.trace != nil {
+		s.tracef("%s starts at %s, %s", n.host, n.wall(), r.Vector())
+	}
+	n.resetLinks(false)
+	life := n.life
+	s.in(n.rng.between(0, 2*time.Second), func() { n.do(life, n.collect) })
 	n.tick()
 }
 
@@ -160,6 +131,7 @@ func (n *node) do(life int, f func()) {
 	case !n.up || n.life != life:
 	case n.paused:
 		n.late = append(n.late, func() { n.do(life, f) })
+		n.sim.bounded(n, "events that wait for a process", len(n.late), 1<<20)
 	default:
 		f()
 	}
@@ -167,8 +139,12 @@ func (n *node) do(life int, f func()) {
 
 func (n *node) tick() {
 	life := n.life
-	n.replica.Tick(n.now())
-	n.after()
+	if now := n.now(); n.replica.NextTick() <= now.Mono {
+		n.replica.Tick(now)
+	}
+	if n.after(); n.life != life || !n.up {
+		return
+	}
 	wait := max(n.replica.NextTick()-n.now().Mono, 100*time.Microsecond)
 	n.sim.in(wait, func() { n.do(life, n.tick) })
 }
@@ -176,119 +152,80 @@ func (n *node) tick() {
 // after carries out effects, starts the next commit and looks at what the node
 // reports now.
 func (n *node) after() {
-	n.send(n.replica.Effects())
-	n.commit()
-	n.sim.observe(n)
-}
-
-func (n *node) commit() {
-	if n.writing != nil {
-		return
-	}
-	b := n.replica.NextBatch(n.now())
-	if b == nil {
-		return
-	}
-	n.writing, n.written = b, false
 	life := n.life
-	n.sim.in(n.sim.between(100*time.Microsecond, n.sim.faults.SlowDisk), func() {
-		if n.life != life || !n.up {
-			return
-		}
-		// The disk works on while the process is paused.
-		n.disk.commit(b)
-		n.written = true
-		n.sim.stored(n, b)
-		n.do(life, func() {
-			n.writing = nil
-			more, err := n.replica.Persisted(n.now(), b.Number)
-			n.sim.check(err == nil, "persisted: %v", err)
-			if more {
-				n.proceed()
-			}
-			for _, op := range n.receipt[b.Number] {
-				n.sim.acknowledged(n, op)
-			}
-			delete(n.receipt, b.Number)
-			n.after()
-		})
-	})
-}
-
-// proceed applies what is durable, a portion at a time.
-func (n *node) proceed() {
-	life := n.life
-	n.sim.in(10*time.Microsecond, func() {
-		n.do(life, func() {
-			more, err := n.replica.Proceed(n.now())
-			n.sim.check(err == nil, "proceed: %v", err)
-			if more {
-				n.proceed()
-			}
-			n.after()
-		})
-	})
-}
-
-// crash ends the process. What is being written is there or not.
-func (n *node) crash() {
-	if !n.up {
+	if !n.up || !n.effect() || !n.send(n.replica.Effects()) || n.life != life {
 		return
 	}
-	n.sim.tracef("%s crashes", n.host)
-	n.sim.Result.Crashes++
-	if n.writing != nil && !n.written && n.sim.rng.IntN(2) == 0 {
-		n.disk.commit(n.writing)
-		n.sim.stored(n, n.writing)
+	if n.commit(); n.life == life {
+		n.sim.observe(n)
 	}
-	n.up, n.replica, n.table, n.writing = false, nil, nil, nil
-	n.offSince = n.sim.now
-	n.life++
-	n.sim.linksOf(n.host)
 }
 
-func (n *node) pause(d time.Duration) {
-	if !n.up || n.paused {
-		return
+// effect lets the process crash before its next effect, if that is its fate.
+func (n *node) effect() bool {
+	if n.fuse > 0 {
+		if n.fuse--; n.fuse == 0 {
+			n.crash(n.doom)
+			return false
+		}
 	}
-	n.sim.tracef("%s is paused for %s", n.host, d)
-	n.paused = true
-	n.offSince = n.sim.now
-	life := n.life
-	n.sim.in(d, func() {
-		if n.life != life {
-			return
-		}
-		n.paused = false
-		late := n.late
-		n.late = nil
-		for _, f := range late {
-			f()
-		}
-	})
+	return true
 }
 
-func (n *node) send(e replica.Effects) {
+// send carries out what the replica wants done; false if the process died of it.
+func (n *node) send(e replica.Effects) bool {
+	if n.closing {
+		return true // the links are closed
+	}
 	for _, q := range e.Unask {
-		delete(n.sim.link(q.Upstream, n.host).topics, q.Topic)
+		delete(n.linkTo(q.Upstream).topics, q.Topic)
 	}
 	for _, q := range e.Ask {
-		n.sim.link(q.Upstream, n.host).ask(q.Topic)
+		n.linkTo(q.Upstream).ask(q.Topic)
 	}
 	for _, p := range e.Publish {
-		n.sim.publish(n.host, p.Topic, p.Payload)
-	}
-	for _, st := range e.Stretches {
-		for _, b := range n.disk.blocks[st.Origin] {
-			if b.Last < st.From || b.First > st.To {
-				continue
-			}
-			run, err := tickets.DecodeRun(n.sim.kind(), b.Run)
-			n.sim.check(err == nil, "a stored block does not decode: %v", err)
-			cut := tickets.NewEncoder(n.sim.kind()).AppendRun(nil, run.Cut(st.From, st.To))
-			n.sim.publish(n.host, st.Topic, n.replica.Frame(cut, st.Given))
+		if !n.publish(p.Topic, p.Payload) {
+			return false
 		}
 	}
+	for _, st := range e.Stretches {
+		if !n.stretch(st) {
+			return false
+		}
+	}
+	return true
 }
 
-func (s *Simulation) kind() value.Kind { return value.Integer }
+// stretch publishes part of a log from the disk.
+func (n *node) stretch(st replica.Stretch) bool {
+	for _, b := range n.disk.blocks[st.Origin] {
+		if b.Last < st.From || b.First > st.To {
+			continue
+		}
+		encoded := b.Run
+		if b.First < st.From || b.Last > st.To {
+			encoded = tickets.NewEncoder(n.sim.kind()).AppendRun(nil, b.run.Cut(st.From, st.To))
+		}
+		if !n.publish(st.Topic, n.replica.Frame(encoded, st.Given)) {
+			return false
+		}
+	}
+	return true
+}
+
+// Claim implements tickets.Past: no claim ever leaves the table here.
+func (n *node) Claim([16]byte) (tickets.Ref, bool, error) { return tickets.Ref{}, false, nil }
+
+// Ticket implements tickets.Past.
+func (n *node) Ticket(ref tickets.Ref) (tickets.Ticket, uint64, error) {
+	if n.replica != nil {
+		if t, link, ok := n.replica.Pending(ref); ok {
+			return t, link, nil
+		}
+	}
+	t, link, err := n.disk.ticket(ref)
+	if err != nil {
+		return tickets.Ticket{}, 0, err
+	}
+	return *t, link, nil
+}

@@ -5,304 +5,174 @@
 package simulator
 
 import (
-	"container/heap"
+	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
-	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
-	"bluerings/ring/replica"
-	"bluerings/tickets"
 	"bluerings/topologies"
+	"bluerings/value"
 )
-
-// Faults are what may go wrong, drawn anew for each seed.
-type Faults struct {
-	Loss      float64       // of messages
-	Latency   time.Duration // at most
-	SlowDisk  time.Duration // a commit takes at most
-	Crash     time.Duration // mean time between crashes, 0 none
-	Pause     time.Duration // mean time between pauses
-	Cut       time.Duration // mean time between cuts of one direction of a link
-	Isolate   time.Duration // mean time between isolations of a whole node
-	DiskLost  float64       // share of crashes that lose the disk
-	DiskOld   float64       // share of crashes that put an old copy back
-	Skew      time.Duration // of wall clocks, at most
-	ClockJump time.Duration // mean time between jumps of a clock
-	Updates   time.Duration // mean time between updates at one node
-	Retries   float64       // share of updates that are retried elsewhere
-}
 
 // Options of one simulation.
 type Options struct {
 	Seed     uint64
 	Topology *topologies.Topology // nil: drawn from the seed
-	Duration time.Duration        // of faults, in virtual time
-	Trace    io.Writer            // nil: none
+	Duration time.Duration        // of updates and faults, in virtual time; 0: drawn from the seed
 	NoFaults bool
+	Trace    io.Writer // nil: none
 }
 
-// Result counts what happened.
-type Result struct {
-	Seed                                       uint64
-	Nodes                                      int
-	Shape                                      string
-	Virtual                                    time.Duration // per node
-	Events, Acked, Crashes, Cuts, Pauses, Lost int
-	FinalReports, Pings                        int
-	Bytes                                      uint64
-	RestBytes                                  uint64 // received by all nodes in restTime
-	Failure                                    error
+// Failure is a promise that was broken.
+type Failure struct {
+	Seed    uint64
+	Checker string
+	At      time.Duration // in virtual time
+	Message string
 }
 
-type event struct {
-	at  time.Duration
-	seq uint64
-	do  func()
-}
-
-type events []event
-
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
-}
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	old := *e
-	x := old[len(old)-1]
-	*e = old[:len(old)-1]
-	return x
+// Error names the seed first, and then the checker.
+func (f *Failure) Error() string {
+	return fmt.Sprintf("seed %d: %s: %s (at %s)", f.Seed, f.Checker, f.Message, f.At)
 }
 
 // Simulation is one history.
 type Simulation struct {
 	Result Result
 
-	opts     Options
-	rng      *rand.Rand
-	topology *topologies.Topology
+	plan     *Plan
+	trace    io.Writer
+	timers   topologies.EffectiveTimers // the slowest
 	diameter int
-	faults   Faults
 	now      time.Duration
-	queue    events
+	events   queue
 	counter  uint64
-	nodes    map[string]*node
-	hosts    []string
-	links    map[[2]string]*link
-	order    []*link
-	calm     bool // no more faults or updates
-	portion  int  // of tickets applied at once
-	resting  bool // and everything is repaired: only pings may be sent
+	next     int // step of the plan
+	nodes    []*node
+	byHost   map[string]*node
+	links    []*link
+	calm     bool          // no more faults or updates
+	resting  bool          // and everything is repaired: only pings may be sent
+	troubled time.Duration // when the last fault ended, or will
+	decoded  map[*byte]*decodedRun
 	*judge
 }
 
-// restTime is how long a ring is watched at rest.
-const restTime = 5 * time.Second
+// Run plays the plan of one seed.
+func Run(o Options) Result { return Draw(o).Play(o.Trace) }
 
-// RestRate is what a node receives at rest, in bytes a second.
-func (r Result) RestRate() float64 {
-	return float64(r.RestBytes) / restTime.Seconds() / float64(r.Nodes)
-}
-
-type failure struct{ error }
-
-// Run plays one seed.
-func Run(o Options) (result Result) {
-	s := &Simulation{opts: o, rng: rand.New(rand.NewPCG(o.Seed, 0x9e3779b97f4a7c15)), nodes: make(map[string]*node), links: make(map[[2]string]*link)}
+// Play plays a plan.
+func (p *Plan) Play(trace io.Writer) (result Result) {
+	s := &Simulation{plan: p, trace: trace, byHost: make(map[string]*node), decoded: make(map[*byte]*decodedRun)}
+	s.Result = Result{Seed: p.Seed, Nodes: len(p.Topology.Nodes), Shape: shapeOf(p.Topology), Counts: Counts{Seeds: 1}}
 	defer func() {
 		if r := recover(); r != nil {
-			f, ok := r.(failure)
-			if !ok {
-				panic(r)
-			}
-			s.Result.Failure = fmt.Errorf("seed %d, at %s: %w", o.Seed, s.now, f.error)
+			s.Result.Failure = s.failureOf(r)
 		}
 		s.Result.Virtual = s.now
+		s.Result.NodeTime = s.now * time.Duration(len(s.nodes))
 		result = s.Result
 	}()
 	s.setup()
-	s.until(o.Duration)
+	s.until(p.Duration)
 	s.heal()
-	s.until(s.now + s.settleTime())
+	s.converge()
+	s.until(s.now + s.quietTime())
 	s.resting = true
 	s.until(s.now + restTime)
-	s.converged()
+	s.atTheEnd()
 	return s.Result
 }
 
+// failureOf turns a panic into a failure: of a checker, or of the product.
+func (s *Simulation) failureOf(r any) *Failure {
+	if f, ok := r.(*Failure); ok {
+		return f
+	}
+	err, ok := r.(error)
+	if !ok {
+		err = errors.New(fmt.Sprint(r))
+	}
+	s.tracef("%v\n%s", err, debug.Stack())
+	return &Failure{s.plan.Seed, "panic", s.now, err.Error()}
+}
+
 func (s *Simulation) setup() {
-	s.topology = s.opts.Topology
-	if s.topology == nil {
-		shapes := []string{"full-mesh", "star", "ring", "one-way-ring", "dual-star", "full-mesh"}
-		shape := shapes[s.rng.IntN(len(shapes))]
-		t, err := topologies.Generate(shape, 2+s.rng.IntN(5)+2*btoi(shape == "dual-star"))
-		if err != nil {
-			t, err = topologies.Generate("full-mesh", 3)
-		}
-		s.check(err == nil, "topology: %v", err)
-		s.topology = t
-	}
-	s.hosts = s.topology.Members()
-	s.Result.Seed, s.Result.Nodes, s.Result.Shape = s.opts.Seed, len(s.hosts), s.topology.Shape
-	s.diameter = s.topology.Diameter()
-	s.drawFaults()
+	t := s.plan.Topology
+	s.diameter = t.Diameter()
 	s.judge = newJudge(s)
-	for _, l := range s.topology.Links() {
-		lk := &link{sim: s, from: l.From, to: l.To, topics: make(map[string]bool)}
-		s.links[[2]string{l.From, l.To}] = lk
-		s.order = append(s.order, lk)
+	for i, h := range t.Members() {
+		n := newNode(s, i, h)
+		s.nodes = append(s.nodes, n)
+		s.byHost[h] = n
+		s.timers.PeerTimeout = max(s.timers.PeerTimeout, n.timers.PeerTimeout)
+		s.timers.PingInterval = max(s.timers.PingInterval, n.timers.PingInterval)
+		s.timers.ForwardDelay = max(s.timers.ForwardDelay, n.timers.ForwardDelay)
+		s.timers.FloodDelay = max(s.timers.FloodDelay, n.timers.FloodDelay)
 	}
-	for _, h := range s.hosts {
-		s.nodes[h] = &node{sim: s, host: h, timers: s.topology.TimersFor(h), disk: &disk{fresh: true}, skew: s.between(-s.faults.Skew, s.faults.Skew)}
+	for i, l := range t.Links() {
+		lk := &link{sim: s, from: s.byHost[l.From], to: s.byHost[l.To], rng: newSource(s.plan.Seed, 1000+uint64(i))}
+		s.links = append(s.links, lk)
+		lk.from.out = append(lk.from.out, lk)
+		lk.to.in = append(lk.to.in, lk)
 	}
-	for _, h := range s.hosts {
-		n := s.nodes[h]
-		s.in(s.between(0, 2*time.Second), func() {
+	for _, n := range s.nodes {
+		n.config = n.configure()
+		s.in(n.rng.between(0, 2*time.Second), func() {
 			if !n.up {
 				n.start()
 			}
 		})
-		s.repeat(s.faults.Updates, func() { s.update(n) })
 	}
-	s.injectFaults()
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// drawFaults gives each seed its own mix: swarm testing after Groce et al.
-func (s *Simulation) drawFaults() {
-	f := &s.faults
-	f.Latency = s.between(50*time.Microsecond, 5*time.Millisecond)
-	f.SlowDisk = s.between(150*time.Microsecond, 2*time.Millisecond)
-	f.Updates = s.between(20*time.Millisecond, 2*time.Second)
-	f.Retries = s.rng.Float64() * 0.5
-	if s.portion = 0; s.rng.IntN(2) == 0 {
-		s.portion = 1 + s.rng.IntN(4)
-	}
-	if s.opts.NoFaults {
-		return
-	}
-	maybe := func(mean time.Duration) time.Duration {
-		if s.rng.IntN(2) == 0 {
-			return 0
-		}
-		return s.between(mean/4, 2*mean)
-	}
-	if s.rng.IntN(2) == 0 {
-		f.Loss = s.rng.Float64() * 0.2
-	}
-	if s.rng.IntN(4) == 0 {
-		f.SlowDisk = s.between(10*time.Millisecond, 3*time.Second)
-	}
-	if s.rng.IntN(3) == 0 {
-		f.Skew = s.between(0, 300*time.Millisecond)
-	}
-	f.Crash, f.Pause, f.Cut, f.Isolate = maybe(20*time.Second), maybe(15*time.Second), maybe(10*time.Second), maybe(20*time.Second)
-	f.ClockJump = maybe(30 * time.Second)
-	if s.rng.IntN(3) == 0 {
-		f.DiskLost, f.DiskOld = s.rng.Float64()*0.3, s.rng.Float64()*0.3
-	}
-}
-
-func (s *Simulation) config(n *node) replica.Config {
-	self, _ := s.topology.Node(n.host)
-	t := n.timers
-	c := replica.Config{
-		Host: n.host, Ring: s.topology.Ring, Kind: s.kind(), Digest: s.topology.Digest(), Members: s.hosts,
-		Downstreams: s.topology.Downstreams(n.host), Updates: self.Updates(), Forwards: self.Forwards(),
-		PingInterval: t.PingInterval, PeerTimeout: t.PeerTimeout, ForwardDelay: t.ForwardDelay,
-		ConnectDelay: t.ConnectDelay, FloodDelay: t.FloodDelay, MaxSkew: 500 * time.Millisecond,
-		Portion: s.portion,
-		Boot:    uint64(s.now) + n.boots, NewEpoch: func() uint64 { s.counter++; return s.counter },
-	}
-	for _, l := range s.topology.Upstreams(n.host) {
-		c.Upstreams = append(c.Upstreams, l.From)
-	}
-	return c
+	s.trouble(2 * time.Second)
+	s.in(2*time.Second, s.probe)
 }
 
 // in schedules f after d.
 func (s *Simulation) in(d time.Duration, f func()) {
 	s.counter++
-	heap.Push(&s.queue, event{s.now + max(d, 0), s.counter, f})
+	s.events.push(event{s.now + max(d, 0), s.counter, f})
 }
 
-// repeat runs f again and again, mean apart, until the calm.
-func (s *Simulation) repeat(mean time.Duration, f func()) {
-	if mean <= 0 {
-		return
-	}
-	s.in(time.Duration(s.rng.ExpFloat64()*float64(mean)), func() {
-		if s.calm {
-			return
-		}
-		f()
-		s.repeat(mean, f)
-	})
-}
-
+// until lets time pass: events and the steps of the plan, in their order.
 func (s *Simulation) until(end time.Duration) {
-	for len(s.queue) > 0 && s.queue[0].at <= end {
-		e := heap.Pop(&s.queue).(event)
-		s.now = e.at
+	steps := s.plan.Steps
+	for {
+		at, step := end+1, false
+		if len(s.events) > 0 {
+			at = s.events[0].at
+		}
+		if s.next < len(steps) && !s.calm && steps[s.next].At <= at {
+			at, step = steps[s.next].At, true
+		}
+		if at > end {
+			break
+		}
+		s.now = at
 		s.Result.Events++
-		e.do()
+		if step {
+			s.next++
+			s.carryOut(&steps[s.next-1])
+		} else {
+			s.events.pop().do()
+		}
 	}
 	s.now = end
 }
 
-func (s *Simulation) between(a, b time.Duration) time.Duration {
-	if b <= a {
-		return a
-	}
-	return a + time.Duration(s.rng.Int64N(int64(b-a)))
-}
-
-func (s *Simulation) any() *node { return s.nodes[s.hosts[s.rng.IntN(len(s.hosts))]] }
-
 func (s *Simulation) tracef(format string, args ...any) {
-	if s.opts.Trace != nil {
-		fmt.Fprintf(s.opts.Trace, "%12s  %s\n", s.now, fmt.Sprintf(format, args...))
+	if s.trace != nil {
+		fmt.Fprintf(s.trace, "%12s  %s\n", s.now, fmt.Sprintf(format, args...))
 	}
 }
 
-func (s *Simulation) check(ok bool, format string, args ...any) {
-	if !ok {
-		panic(failure{fmt.Errorf(format, args...)})
-	}
+// fail ends the history: a checker found a promise broken.
+func (s *Simulation) fail(checker, format string, args ...any) {
+	panic(&Failure{s.plan.Seed, checker, s.now, fmt.Sprintf(format, args...)})
 }
 
-func contentHash(t *tickets.Ticket) uint64 {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %d %q %v %q %d %q", t.At, t.Op, t.Name, t.Amount, t.Text, t.Expire, t.ID)
-	return h.Sum64()
-}
+// kind is what every ring counts in here.
+const kind = value.Integer
 
-// Add sums up the counts of several results.
-func (r *Result) Add(o Result) {
-	r.Events += o.Events
-	r.Acked += o.Acked
-	r.Crashes += o.Crashes
-	r.Cuts += o.Cuts
-	r.Pauses += o.Pauses
-	r.Lost += o.Lost
-	r.FinalReports += o.FinalReports
-	r.Pings += o.Pings
-	r.Bytes += o.Bytes
-	r.RestBytes += o.RestBytes
-	r.Nodes += o.Nodes
-}
-
-// String lists the counts.
-func (r Result) String() string {
-	return fmt.Sprintf("%d events, %d acknowledgements, %d finality reports checked; %d crashes, %d partitions, %d pauses, %d disks lost or rewound; %d pings, %d bytes; at rest a node received %.0f bytes a second",
-		r.Events, r.Acked, r.FinalReports, r.Crashes, r.Cuts, r.Pauses, r.Lost, r.Pings, r.Bytes, r.RestRate())
-}
+func (s *Simulation) kind() value.Kind { return kind }

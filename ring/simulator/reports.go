@@ -1,0 +1,106 @@
+package simulator
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	"bluerings/hlc"
+)
+
+// observe looks at what a node reports, after every step of it.
+func (s *Simulation) observe(n *node) {
+	f := n.replica.Final()
+	if f != n.final.final {
+		if f < n.final.final {
+			s.fail("final-kept", "%s reports %s as final after %s", n.host, f, n.final.final)
+		}
+		s.Result.FinalReports++
+		n.final.final = f
+		s.finalReport(n, f)
+	}
+	if n.replica.Coherent(n.now()) {
+		s.Result.CoherentReports++
+		s.coherentReport(n)
+	} else if s.quiet() {
+		s.fail("coherent-soon", "%s is not coherent: %v", n.host, n.replica.State(n.now()).Reasons)
+	}
+	if s.quiet() && s.lag(n) > s.lagBound() {
+		s.fail("final-soon", "what %s reports as final is %s old: %v", n.host, s.lag(n), n.replica.State(n.now()).BlockedBy)
+	}
+	if c := n.replica.Counts().PromiseBroken; c != n.final.broken {
+		n.final.broken = c
+		if !s.lossSoFar {
+			s.fail("promise-kept", "%s took in a ticket that breaks a promise of its owner", n.host)
+		}
+	}
+}
+
+// finalReport checks that who reports a time as final holds every ticket
+// through it, save those lost with the only disk that held them.
+func (s *Simulation) finalReport(n *node, f hlc.Timestamp) {
+	for origin, log := range s.logs {
+		through := sort.Search(len(log), func(i int) bool { return log[i].ticket.At > f })
+		for through > 0 && log[through-1].lost {
+			through--
+		}
+		if through > 0 && n.disk.holds(origin) < uint64(through) {
+			s.fail("final-held", "%s reports %s as final and lacks ticket %d of %s, dated %s", n.host, f, through, origin, log[through-1].ticket.At)
+		}
+	}
+	s.final = max(s.final, f)
+}
+
+// coherentReport checks that nobody has been cut off for longer than a peer
+// timeout plus propagation.
+func (s *Simulation) coherentReport(n *node) {
+	bound := s.timers.PeerTimeout + time.Duration(s.diameter+2)*(s.timers.PingInterval+s.plan.Latency)
+	for _, m := range s.nodes {
+		if m == n {
+			continue
+		}
+		if d := m.cutOff(&m.told); d >= bound {
+			s.fail("coherent-bound", "%s says coherent, though nothing of %s arrived anywhere for %s", n.host, m.host, d)
+		}
+		if d := m.cutOff(&m.heard); d >= bound+s.timers.PeerTimeout {
+			s.fail("coherent-bound", "%s says coherent, though %s has heard nobody for %s", n.host, m.host, d)
+		}
+	}
+}
+
+// cutOff is how long a node has been down, or had no link of a kind.
+func (n *node) cutOff(r *reach) time.Duration {
+	switch {
+	case !n.up || n.paused:
+		return n.sim.now - n.offSince
+	case r.links > 0:
+		return 0
+	}
+	return n.sim.now - r.since
+}
+
+// mendTime is how long a ring may take to be whole again after the last fault.
+func (s *Simulation) mendTime() time.Duration { return 30*time.Second + 10*s.timers.PeerTimeout }
+
+// quiet tells whether the ring has had time to mend, and nothing disturbs it.
+func (s *Simulation) quiet() bool {
+	c := &s.plan.Conditions
+	return s.now > s.troubled+s.mendTime() && (s.calm || c.Loss == 0 && c.DiskTime < 100*time.Millisecond && s.clocksAgree() && !s.doomed())
+}
+
+func (s *Simulation) clocksAgree() bool {
+	return !slices.ContainsFunc(s.nodes, func(n *node) bool { return n.clock.skew.Abs() > 200*time.Millisecond })
+}
+
+// doomed tells whether a crash waits for its moment.
+func (s *Simulation) doomed() bool {
+	return slices.ContainsFunc(s.nodes, func(n *node) bool { return n.fuse > 0 || !n.up })
+}
+
+// lag is how far behind the clock of a node is what it reports as final.
+func (s *Simulation) lag(n *node) time.Duration { return time.Duration(n.wall() - n.replica.Final()) }
+
+// lagBound is how long promises and statements may take through the ring.
+func (s *Simulation) lagBound() time.Duration {
+	return 10*time.Second + time.Duration(2*s.diameter+2)*(s.timers.PingInterval+s.plan.Latency)
+}
