@@ -57,6 +57,10 @@ func (n *Node) ReadAt(ctx context.Context, key tickets.Key, at hlc.Timestamp) (R
 		return Reading{}, ErrUnknown
 	}
 	reading := Reading{Key: key, Expire: view.Expire}
+	if at > view.Expire && at <= n.Verdict().FinalThrough {
+		// It was not extended until then, though by our clock it still lives.
+		return Reading{}, ErrUnknown
+	}
 	if at < view.Born {
 		return reading, n.beforeBirth(ctx, key, view.Born, at)
 	}

@@ -202,10 +202,11 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 func (r *Replica) heardOfUs(now Now, row *PingRow) {
 	switch {
 	case row.Boot <= r.cfg.Boot || row.Boot == math.MaxUint64:
-	case row.Age >= 999*time.Hour: // not dated
+	case row.Age >= 999*time.Hour && now.Mono-r.started <= 2*r.cfg.PeerTimeout: // not dated, so far
 	case row.Age >= r.cfg.PeerTimeout:
 		// An earlier process, when our clock was ahead. Nobody listens to us
-		// until we count as later.
+		// until we count as later. The row of one that lived would have been
+		// dated by now; that of a dead one may go round without a date for ever.
 		r.cfg.Boot = row.Boot + 1
 		r.members[r.cfg.Host].boot = r.cfg.Boot
 		r.pingDue = min(r.pingDue, now.Mono)

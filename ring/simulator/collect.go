@@ -64,7 +64,7 @@ func (n *node) rewrite(blocks []tickets.Ref, drop map[tickets.Ref]bool) {
 	some := min(len(blocks), 2)
 	for _, ref := range blocks[:some] {
 		list := n.disk.blocks[ref.Origin]
-		b.Rewrite = append(b.Rewrite, n.without(&list[find(list, ref.Seq)], drop))
+		b.Rewrite = append(b.Rewrite, n.without(list[find(list, ref.Seq)], drop))
 	}
 	n.disk.commit(s, b)
 	s.in(n.rng.between(0, 10*time.Millisecond), func() { n.do(life, func() { n.rewrite(blocks[some:], drop) }) })

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -12,7 +13,7 @@ import (
 type disk struct {
 	fresh   bool
 	origins []tickets.Origin
-	blocks  [][]block // by origin
+	blocks  [][]*block // by origin
 	meta    []byte
 	last    *disk // before the last commit
 }
@@ -42,7 +43,7 @@ func (s *Simulation) decode(b []byte) *tickets.Run {
 	return d.run
 }
 
-func (s *Simulation) block(b replica.Block) block {
+func (s *Simulation) block(b replica.Block) *block {
 	run := s.decode(b.Run)
 	if run.First != b.First || run.Last != b.Last {
 		s.fail("stored", "block %d to %d holds %d to %d", b.First, b.Last, run.First, run.Last)
@@ -52,7 +53,7 @@ func (s *Simulation) block(b replica.Block) block {
 	for i := range d.links {
 		d.links[i], rest = uvarint(rest)
 	}
-	return block{b, d}
+	return &block{b, d}
 }
 
 func uvarint(b []byte) (v uint64, rest []byte) {
@@ -125,8 +126,8 @@ func (d *disk) rewrite(s *Simulation, b replica.Block) {
 }
 
 // find is the place of the block that covers a number, -1 if there is none.
-func find(list []block, seq uint64) int {
-	at, _ := slices.BinarySearchFunc(list, seq, func(b block, seq uint64) int {
+func find(list []*block, seq uint64) int {
+	at, _ := slices.BinarySearchFunc(list, seq, func(b *block, seq uint64) int {
 		if b.Last < seq {
 			return -1
 		}
@@ -144,13 +145,12 @@ func (d *disk) ticket(ref tickets.Ref) (*tickets.Ticket, uint64, error) {
 	if int(ref.Origin) < len(d.blocks) {
 		list := d.blocks[ref.Origin]
 		if at := find(list, ref.Seq); at >= 0 {
-			b := &list[at]
-			for k := range b.run.Tickets {
-				if b.run.Tickets[k].Seq == ref.Seq {
-					return &b.run.Tickets[k], b.links[k], nil
-				}
+			b := list[at]
+			k, ok := slices.BinarySearchFunc(b.run.Tickets, ref.Seq, func(t tickets.Ticket, seq uint64) int { return cmp.Compare(t.Seq, seq) })
+			if !ok {
+				return nil, 0, tickets.ErrCollected
 			}
-			return nil, 0, tickets.ErrCollected
+			return &b.run.Tickets[k], b.links[k], nil
 		}
 	}
 	return nil, 0, fmt.Errorf("there is no ticket %d of log %d", ref.Seq, ref.Origin)

@@ -19,6 +19,9 @@ func (d *drawing) faults() {
 	wear, back := d.Float64()*0.6, d.Float64()
 	each(15*time.Second, func(at time.Duration) { d.crash(at, wear, back) })
 	each(90*time.Second, d.rolling)
+	if d.disks {
+		each(20*time.Second, func(at time.Duration) { d.crash(at, 1, 0) })
+	}
 	each(15*time.Second, func(at time.Duration) {
 		d.add(Step{At: at, Kind: Pause, Node: d.IntN(d.nodes), For: d.between(10*time.Millisecond, 5*time.Second)})
 	})

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 // updates draws what clients do: at each node its own rate, retries elsewhere,
 // and names that expire.
 func (d *drawing) updates() {
-	mean := d.between(30*time.Millisecond, 3*time.Second)
+	mean := time.Duration(math.Exp(math.Log(60e6) + d.Float64()*math.Log(150))) // 60 ms to 9 s, small as likely as great
 	retries, brief := d.Float64()*0.5, 0.0
 	if d.chance(0.4) {
 		brief = d.Float64() * 0.6
