@@ -231,7 +231,7 @@ func TestFailedFoldEndsEverything(t *testing.T) {
 
 func TestCollectedIsKnownAfterARestart(t *testing.T) {
 	l := listen(t, nil)
-	l.Collect(origin + 5)
+	l.collected, l.metaDue = origin+5, true
 	l.store()
 	if r := l.disk.replica(l.cfg, l.at); r.Collected() != origin+5 {
 		t.Fatalf("collected through %d, want %d", r.Collected()-origin, 5)
