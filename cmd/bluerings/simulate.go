@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,68 +14,100 @@ import (
 	"bluerings/topologies"
 )
 
+// simulation is what the command was asked to do.
+type simulation struct {
+	simulator.Many
+	nodes         int
+	shape, file   string
+	hours         float64
+	faults, trace bool
+	tries         int
+}
+
 func newSimulate(c *console) *cobra.Command {
-	var o simulator.Options
-	var seeds, nodes int
-	var shape, file string
-	var hours float64
-	var faults, trace bool
+	var s simulation
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Run whole rings in virtual time, with faults, and check every promise",
 		Long: `Each seed is one history of a ring under faults of its own choice: crashes, pauses, cut
-links, lost messages, skewed clocks, slow, lost and rewound disks. Checkers watch every step.
-The same seed always gives the same history.`,
+links, lost messages, skewed clocks, slow, full, lost and rewound disks. Checkers watch every step.
+The same seed always gives the same history. Of a seed that fails, the least part of its plan with
+which the same checker still fails is printed, and what happens then.`,
 		Example: `  bluerings simulate --seed 1 --seeds 200
-  bluerings simulate --nodes 5 --shape star --hours 10
+  bluerings simulate --nodes 5 --topology star --hours 10
   bluerings simulate --seed 1912 --seeds 1 --trace`,
 		Args: takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			switch {
-			case file != "":
-				o.Topology, err = topologies.Load(file)
-			case nodes > 0:
-				o.Topology, err = topologies.Generate(shape, nodes)
-			}
-			if err != nil {
-				return err
-			}
-			o.NoFaults = !faults
-			if trace {
-				o.Trace = c.out
-			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 			defer stop()
-			return simulate(ctx, c, o, seeds, time.Duration(hours*float64(time.Hour)))
+			if cmd.Flags().Changed("hours") && !cmd.Flags().Changed("seeds") {
+				s.Seeds = 0
+			}
+			return s.run(ctx, c)
 		},
 	}
 	f := cmd.Flags()
-	f.Uint64Var(&o.Seed, "seed", 1, "first seed")
-	f.IntVar(&seeds, "seeds", 100, "how many seeds, one after another")
-	f.DurationVar(&o.Duration, "duration", time.Minute, "virtual time with faults in each seed")
-	f.Float64Var(&hours, "hours", 0, "go on with further seeds until so many node-hours have run")
-	f.IntVar(&nodes, "nodes", 0, "nodes of the ring; 0: drawn from the seed")
-	f.StringVar(&shape, "shape", "full-mesh", "shape of the ring, with --nodes")
-	f.StringVar(&file, "topology", "", "topology file, instead of --nodes")
-	f.BoolVar(&faults, "faults", true, "inject faults")
-	f.BoolVar(&trace, "trace", false, "print what happens")
+	f.Uint64Var(&s.Seed, "seed", 1, "first seed")
+	f.IntVar(&s.Seeds, "seeds", 100, "how many seeds")
+	f.IntVar(&s.Workers, "workers", 0, "seeds at once; 0: as many as there are processors")
+	f.DurationVar(&s.Duration, "duration", 0, "virtual time with faults in each seed; 0: drawn from the seed")
+	f.Float64Var(&s.hours, "hours", 0, "go on with further seeds until so many node-hours have run")
+	f.IntVar(&s.nodes, "nodes", 0, "nodes of the ring; 0: drawn from the seed")
+	f.StringVar(&s.shape, "shape", topologies.FullMesh, "shape of the ring, with --nodes")
+	f.StringVar(&s.file, "topology", "", "topology file, or a shape with --nodes; default: drawn from the seed")
+	f.BoolVar(&s.faults, "faults", true, "inject faults")
+	f.IntVar(&s.tries, "shrink", 3000, "how often a plan that fails is tried with less; 0: print it whole")
+	f.BoolVar(&s.trace, "trace", false, "print what happens")
 	return cmd
 }
 
-// simulate plays seeds until enough have run, one fails, or it is interrupted.
-func simulate(ctx context.Context, c *console, o simulator.Options, seeds int, hours time.Duration) error {
-	var total simulator.Result
+func (s *simulation) run(ctx context.Context, c *console) error {
+	if err := s.choose(); err != nil {
+		return err
+	}
+	s.NoFaults, s.Time = !s.faults, time.Duration(s.hours*float64(time.Hour))
+	if s.trace {
+		s.Trace, s.Workers = c.out, 1
+	}
+	debug.SetGCPercent(400) // little is kept, and much is made
 	begun := time.Now()
-	for ; (total.Seeds < seeds || total.NodeTime < hours) && ctx.Err() == nil; o.Seed++ {
-		r := simulator.Run(o)
-		total.Add(r)
-		if r.Failure != nil {
-			return r.Failure
+	total := s.Play(ctx)
+	wall := time.Since(begun)
+	if _, err := fmt.Fprintf(c.out, "%d seeds, %.2f node-hours in %s: %.2f node-hours a second\n%s\n",
+		total.Seeds, total.NodeTime.Hours(), wall.Round(time.Millisecond), total.NodeTime.Hours()/max(wall.Seconds(), 1e-9), total.String()); err != nil {
+		return err
+	}
+	if total.Failure == nil {
+		return nil
+	}
+	s.show(ctx, c, total.Failure)
+	return total.Failure
+}
+
+// choose finds the topology that was asked for.
+func (s *simulation) choose() (err error) {
+	switch {
+	case s.file != "" && s.nodes > 0:
+		s.Topology, err = topologies.Generate(s.file, s.nodes)
+	case s.file != "":
+		s.Topology, err = topologies.Load(s.file)
+	case s.nodes > 0:
+		s.Topology, err = topologies.Generate(s.shape, s.nodes)
+	}
+	return err
+}
+
+// show prints the least plan that fails alike, and what happens with it.
+func (s *simulation) show(ctx context.Context, c *console, f *simulator.Failure) {
+	o := s.Options
+	o.Seed = f.Seed
+	plan := simulator.Draw(o)
+	whole := len(plan.Steps)
+	plan = plan.Shrink(ctx, f.Checker, s.tries)
+	fmt.Fprintf(c.out, "\n%v\n\nthe plan, with %d of %d steps:\n%s\nwhat happens:\n", f, len(plan.Steps), whole, plan)
+	if !s.trace {
+		if r := plan.Play(c.out); r.Failure != nil {
+			fmt.Fprintln(c.out, r.Failure)
 		}
 	}
-	wall := time.Since(begun)
-	_, err := fmt.Fprintf(c.out, "%d seeds, %.1f node-hours in %s (%.0f simulated seconds a second)\n%s\n",
-		total.Seeds, total.NodeTime.Hours(), wall.Round(time.Millisecond), total.NodeTime.Seconds()/max(wall.Seconds(), 1e-9), total)
-	return err
 }

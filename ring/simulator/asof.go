@@ -61,7 +61,7 @@ func (s *Simulation) probe() {
 	s.in(2*time.Second, s.probe)
 	rng := newSource(s.plan.Seed, uint64(s.now))
 	n := s.nodes[rng.IntN(len(s.nodes))]
-	if !n.up || n.paused || n.final.final == 0 {
+	if !n.up || n.paused || n.final.final == 0 || len(s.plan.Steps) == 0 {
 		return
 	}
 	if k := len(s.answers); k > 0 {
@@ -69,10 +69,11 @@ func (s *Simulation) probe() {
 			s.ask(n, s.answers[rng.IntN(k)])
 		}
 	}
-	names := [...]string{"name 0", "name 1", "name 2", "name 3", "brief 0", "brief 1", "brief 2", "brief 3", "brief 4", "brief 5"}
 	at := n.final.final.Add(-rng.between(0, 20*time.Second) * time.Duration(rng.IntN(2)))
 	for range 2 {
-		s.newAnswer(n, names[rng.IntN(len(names))], at)
+		if st := &s.plan.Steps[rng.IntN(len(s.plan.Steps))]; st.Kind == Update {
+			s.newAnswer(n, st.Name, at)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ func Draw(o Options) *Plan {
 		p.Topology = drawTopology(g)
 	}
 	if p.Duration == 0 {
-		p.Duration = g.between(time.Minute, 4*time.Minute)
+		p.Duration = g.between(time.Minute, 8*time.Minute)
 	}
 	d := &drawing{source: g, plan: p, nodes: len(p.Topology.Members())}
 	for _, l := range p.Topology.Links() {

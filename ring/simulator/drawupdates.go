@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -12,7 +11,12 @@ import (
 // updates draws what clients do: at each node its own rate, retries elsewhere,
 // and names that expire.
 func (d *drawing) updates() {
-	mean := time.Duration(math.Exp(math.Log(60e6) + d.Float64()*math.Log(150))) // 60 ms to 9 s, small as likely as great
+	mean := d.between(time.Second, 15*time.Second)
+	names := 4
+	if d.chance(0.15) {
+		names = 40 // many tickets of one name take much longer to play
+		mean = d.between(60*time.Millisecond, time.Second)
+	}
 	retries, brief := d.Float64()*0.5, 0.0
 	if d.chance(0.4) {
 		brief = d.Float64() * 0.6
@@ -25,7 +29,7 @@ func (d *drawing) updates() {
 		}
 		own := d.between(mean/3, 2*mean)
 		for at := d.soon(own); at < d.plan.Duration; at += d.soon(own) {
-			s := Step{At: at, Kind: Update, Node: i, Change: d.change(brief)}
+			s := Step{At: at, Kind: Update, Node: i, Change: d.change(names, brief)}
 			d.plan.Steps = append(d.plan.Steps, s)
 			for s.ID != "" && d.chance(retries) {
 				s = d.retry(s)
@@ -36,8 +40,8 @@ func (d *drawing) updates() {
 
 func (d *drawing) ref() string { return fmt.Sprintf("u%d", len(d.plan.Steps)) }
 
-func (d *drawing) change(brief float64) Change {
-	c := Change{Name: fmt.Sprintf("name %d", d.IntN(4)), Ref: d.ref()}
+func (d *drawing) change(names int, brief float64) Change {
+	c := Change{Name: fmt.Sprintf("name %d", d.IntN(names)), Ref: d.ref()}
 	switch d.IntN(10) {
 	case 0, 1:
 		c.Op, c.Text = tickets.TextSet, fmt.Sprint(d.IntN(1000))
@@ -96,7 +100,7 @@ func (d *drawing) storms() [][2]time.Duration {
 	for at := d.between(0, 20*time.Second); at < end; {
 		until := min(end, at+d.between(10*time.Second, 40*time.Second))
 		storms = append(storms, [2]time.Duration{at, until})
-		at = until + d.between(10*time.Second, 90*time.Second)
+		at = until + d.between(20*time.Second, 120*time.Second)
 	}
 	return slices.Clip(storms)
 }

@@ -3,8 +3,6 @@ package simulator
 import (
 	"flag"
 	"os"
-	"runtime"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,38 +21,18 @@ var (
 // "seed N: CHECKER: message" for those that fail, and ends soon after the first
 // unless told to go on.
 func TestSeeds(t *testing.T) {
-	var total Result
-	var mu sync.Mutex
-	var wait sync.WaitGroup
-	next, begun := *first, time.Now()
-	for range runtime.GOMAXPROCS(0) {
-		wait.Go(func() {
-			for {
-				mu.Lock()
-				o := Options{Seed: next, Duration: *duration}
-				next++
-				done := o.Seed >= *first+uint64(*seeds) || total.Failure != nil && !*goOn
-				mu.Unlock()
-				if done {
-					return
-				}
-				if *trace {
-					o.Trace = os.Stderr
-				}
-				r := Run(o)
-				mu.Lock()
-				total.Add(r)
-				if r.Failure != nil {
-					total.Failure = r.Failure
-					t.Errorf("%v: %s of %d nodes", r.Failure, r.Shape, r.Nodes)
-				}
-				mu.Unlock()
-			}
-		})
+	m := Many{Options: Options{Seed: *first, Duration: *duration}, Seeds: *seeds, GoOn: *goOn}
+	if *trace {
+		m.Trace, m.Workers = os.Stderr, 1
 	}
-	wait.Wait()
-	wall := time.Since(begun)
-	t.Logf("%d seeds, %.1f node-hours, %.2f a second\n%s", total.Seeds, total.NodeTime.Hours(), total.NodeTime.Hours()/wall.Seconds(), total)
+	m.Each = func(r Result) {
+		if r.Failure != nil {
+			t.Errorf("%v: %s of %d nodes", r.Failure, r.Shape, r.Nodes)
+		}
+	}
+	begun := time.Now()
+	total := m.Play(t.Context())
+	t.Logf("%d seeds, %.1f node-hours, %.2f a second\n%s", total.Seeds, total.NodeTime.Hours(), total.NodeTime.Hours()/time.Since(begun).Seconds(), total)
 }
 
 func TestOneSeedIsOneHistory(t *testing.T) {
