@@ -203,6 +203,12 @@ func (r *Replica) extend(now Now, i tickets.OriginIndex, run *tickets.Run, encod
 			r.counts.SkewRefused++
 		}
 	}
+	if uint64(len(run.Tickets)) <= run.Last-run.First {
+		// Some were collected elsewhere. Of which time they were is not known,
+		// but their names expired before something that was final.
+		r.collected = max(r.collected, now.Wall, r.clock.Last())
+		r.metaDue = true
+	}
 	l.taken, r.extended = run.Last, now.Mono
 	if n := len(run.Tickets); n > 0 {
 		l.ticketBytes = (3*l.ticketBytes + len(encoded)/n) / 4

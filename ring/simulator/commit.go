@@ -80,9 +80,7 @@ func (n *node) store(b *replica.Batch) {
 func (n *node) persisted(b *replica.Batch) {
 	s := n.sim
 	n.writing = nil
-	if err := n.replica.Persisted(n.now(), b.Number); err != nil {
-		s.fail("stored", "%s: %v", n.host, err)
-	}
+	n.proceed(n.replica.Persisted(n.now(), b.Number))
 	n.early = slices.DeleteFunc(n.early, func(op *operation) bool { return s.isStored(op) })
 	if !n.release(b.Number, true) {
 		return
@@ -94,6 +92,23 @@ func (n *node) persisted(b *replica.Batch) {
 	}
 	if n.after(); n.closing && n.life == life && n.up && n.replica.Unstored() == 0 {
 		n.end()
+	}
+}
+
+// proceed applies what is durable, a portion at a time; other things happen in
+// between.
+func (n *node) proceed(more bool, err error) {
+	s, life := n.sim, n.life
+	if err != nil {
+		s.fail("stored", "%s cannot fold what it has: %v", n.host, err)
+	}
+	if more {
+		s.in(n.rng.between(0, 50*time.Microsecond), func() {
+			n.do(life, func() {
+				n.proceed(n.replica.Proceed(n.now()))
+				n.after()
+			})
+		})
 	}
 }
 

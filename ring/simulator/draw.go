@@ -64,6 +64,9 @@ func (d *drawing) conditions(gentle bool) {
 	}
 	c.Late = d.Float64()
 	if d.chance(0.5) {
+		c.Portion = 1 + d.IntN(4)
+	}
+	if d.chance(0.5) {
 		c.Loss = d.Float64() * 0.2
 	}
 	if d.chance(0.3) {

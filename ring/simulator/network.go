@@ -135,7 +135,7 @@ func (l *link) send(payload []byte) {
 	for range copies {
 		l.busy = max(l.busy, s.now+l.rng.between(20*time.Microsecond, s.plan.Latency)) + l.to.slowness(l.rng)
 		l.after(l.busy-s.now, func(to *node) {
-			if err := to.replica.Receive(to.now(), l.from.host, payload); err != nil {
+			if err := to.replica.Receive(to.now(), l.from.host, to.replica.Parse(payload)); err != nil {
 				s.dropped(to, err)
 			}
 		})

@@ -72,7 +72,7 @@ func (n *node) configure() replica.Config {
 		Host: n.host, Ring: t.Ring, Kind: n.sim.kind(), Digest: t.Digest(), Members: t.Members(),
 		Downstreams: t.Downstreams(n.host), Updates: self.Updates(), Forwards: self.Forwards(), Async: n.async(),
 		PingInterval: m.PingInterval, PeerTimeout: m.PeerTimeout, ForwardDelay: m.ForwardDelay,
-		ConnectDelay: m.ConnectDelay, FloodDelay: m.FloodDelay, MaxSkew: 500 * time.Millisecond,
+		ConnectDelay: m.ConnectDelay, FloodDelay: m.FloodDelay, MaxSkew: 500 * time.Millisecond, Portion: n.sim.plan.Portion,
 		NewEpoch: func() uint64 { return uint64(n.wall())/uint64(time.Millisecond)<<20 | n.rng.Uint64()>>44 },
 	}
 	for _, l := range n.in {

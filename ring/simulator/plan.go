@@ -28,6 +28,7 @@ type Conditions struct {
 	Duplicate float64       // share of messages that arrive twice
 	DiskTime  time.Duration // that a commit takes, at most
 	Late      float64       // share of connections that bring all that was sent when an end goes away
+	Portion   int           // tickets of others that are folded in at once; 0: as the product has it
 	Grace     time.Duration // after its expiry a name is collected
 	Skew      []time.Duration
 	Interval  []time.Duration // by node: acknowledgements come before the commit, and commits so far apart; 0: after it

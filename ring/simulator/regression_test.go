@@ -1,0 +1,44 @@
+package simulator
+
+import (
+	"testing"
+	"time"
+
+	"bluerings/tickets"
+	"bluerings/topologies"
+)
+
+// TestPlansThatFailed plays plans in which a checker once found a promise
+// broken, as they were after shrinking.
+func TestPlansThatFailed(t *testing.T) {
+	for name, p := range map[string]*Plan{
+		// Who gets a log back without the tickets that others collected must
+		// know that some are missing.
+		"collected elsewhere": planOf(t, topologies.FullMesh, 2, 122*time.Second,
+			Step{At: 56 * time.Second, Node: 1, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "brief 4", Amount: -803, Life: 8 * time.Second, Ref: "u1"}},
+			Step{At: 113 * time.Second, Node: 1, Kind: Crash, Disk: Lost, For: 3200 * time.Millisecond},
+			Step{At: 121 * time.Second, Node: 0, Kind: Update, Change: Change{Op: tickets.CounterSetup, Name: "brief 4", Ref: "u2"}},
+		),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(20) { // of delays and of what is asked
+				p.Seed = seed
+				if r := p.Play(nil); r.Failure != nil {
+					t.Fatal(r.Failure)
+				}
+			}
+		})
+	}
+}
+
+func planOf(t *testing.T, shape string, nodes int, duration time.Duration, steps ...Step) *Plan {
+	topology, err := topologies.Generate(shape, nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Conditions{
+		Latency: 500 * time.Microsecond, DiskTime: 500 * time.Microsecond, Grace: 3 * time.Second,
+		Skew: make([]time.Duration, nodes), Interval: make([]time.Duration, nodes),
+	}
+	return &Plan{Topology: topology, Duration: duration, Conditions: c, Steps: steps}
+}
