@@ -47,9 +47,11 @@ func (n *node) submit(op *operation) {
 		s.refused(n, op, r.Err)
 		return
 	}
-	op.ticket = r.Ticket
+	if r.Ticket != nil {
+		op.ticket = *r.Ticket
+	}
 	if n.async() {
-		if r.Ticket.Seq > 0 && !s.isStored(op) {
+		if op.ticket.Seq > 0 && !s.isStored(op) {
 			n.early = append(n.early, op)
 		}
 		s.acknowledged(n, op)
