@@ -5,10 +5,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -68,7 +70,9 @@ func misrule(t *testing.T, plan chaos.Plan, c chaos.Config) {
 		}
 	})
 	if err == nil {
-		err = r.Run(t.Context(), plan)
+		ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+		err = r.Run(ctx, plan) // told to stop, it checks what it has
+		stop()
 	}
 	if err != nil {
 		t.Error(err)

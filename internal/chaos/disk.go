@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"syscall"
 	"unsafe"
 )
@@ -27,7 +29,7 @@ type disk struct {
 
 // newDisk makes disk i below base; why says why it is only a directory.
 func newDisk(base string, i int) (d *disk, why error) {
-	d = &disk{dir: filepath.Join(base, fmt.Sprint("disk-", i))}
+	d = &disk{dir: filepath.Join(base, fmt.Sprintf("bc%x-disk-%d", os.Getpid(), i))}
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -93,6 +95,16 @@ func (d *disk) fill() error {
 }
 
 func (d *disk) free() error { return os.Remove(d.ballast()) }
+
+// sweepDisks unmounts what processes left behind that were killed.
+func sweepDisks() {
+	mounts, _ := os.ReadFile("/proc/mounts") // without it there is nothing to do
+	for _, m := range regexp.MustCompile(` (/\S*/bc([0-9a-f]+)-disk-\d+) `).FindAllStringSubmatch(string(mounts), -1) {
+		if pid, err := strconv.ParseInt(m[2], 16, 32); err == nil && syscall.Kill(int(pid), 0) != nil {
+			_ = syscall.Unmount(m[1], 0) // as far as it goes
+		}
+	}
+}
 
 // close gives back what newDisk took; the base directory is the caller's.
 func (d *disk) close() error {

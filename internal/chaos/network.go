@@ -9,8 +9,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // network connects the nodes, and breaks on demand. Nodes are numbered from 0.
@@ -33,6 +36,8 @@ func newNetwork(n int) (*network, error) {
 		prefix: fmt.Sprintf("bc%x", os.Getpid()),
 		cuts:   make(map[[2]int]int), loss: make(map[int]int), mute: make(map[int]bool), proxies: make(map[[2]int]*proxy),
 	}
+	sweep()
+	sweepDisks()
 	w.subnet = fmt.Sprintf("10.%d.%d.", 200+rand.IntN(50), rand.IntN(256))
 	if w.why = w.open(n); w.why != nil {
 		w.close() //nolint:errcheck // what was not made cannot be removed
@@ -107,6 +112,19 @@ func (w *network) close() error {
 		errs = append(errs, command("ip link del "+w.bridge()))
 	}
 	return errors.Join(errs...)
+}
+
+// sweep removes what processes left behind that were killed.
+func sweep() {
+	devices, _ := filepath.Glob("/sys/class/net/bc*b") // without any there is nothing to do
+	for _, device := range devices {
+		prefix := strings.TrimSuffix(filepath.Base(device), "b")
+		pid, err := strconv.ParseInt(strings.TrimPrefix(prefix, "bc"), 16, 32)
+		if err != nil || syscall.Kill(int(pid), 0) == nil {
+			continue
+		}
+		_ = (&network{prefix: prefix, subnet: "left behind"}).close() // as far as it goes
+	}
 }
 
 // enter is the command that runs a program as node i.

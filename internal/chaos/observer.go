@@ -27,6 +27,7 @@ type observer struct {
 	draw     *rand.Rand
 	every    time.Duration
 	counters int
+	from     time.Time
 
 	last sample
 	asks int
@@ -109,8 +110,10 @@ func (r *Ring) noticeBound() time.Duration {
 // read notes what a counter was when it was final last, and looks whether
 // something that was final is still so.
 func (o *observer) read(ctx context.Context, final time.Time) {
-	if final.Year() > 2000 {
-		at := final.Add(-time.Duration(o.draw.Int64N(int64(time.Second))) * time.Duration(o.draw.IntN(2)))
+	// Before the counters were set up there is nothing that stays: once anything
+	// was collected, a node cannot tell that they had no earlier life.
+	at := final.Add(-time.Duration(o.draw.Int64N(int64(time.Second))) * time.Duration(o.draw.IntN(2)))
+	if at.After(o.from) {
 		_, _ = o.readFact(ctx, &fact{path: fmt.Sprint("/v1/counters/c", o.draw.IntN(o.counters)), at: stamp(at), by: o.node.host})
 	}
 	if f := o.ring.history.fact(o.draw.Int()); f != nil {
@@ -140,8 +143,9 @@ func (o *observer) readFact(ctx context.Context, f *fact) (final bool, err error
 
 // observers watches all nodes until ctx ends.
 func (r *Ring) observers(ctx context.Context, every time.Duration, counters int, all *sync.WaitGroup) {
+	from := time.Now()
 	for _, n := range r.nodes {
-		o := &observer{ring: r, node: n, draw: r.source(), every: every, counters: counters}
+		o := &observer{ring: r, node: n, draw: r.source(), every: every, counters: counters, from: from}
 		all.Go(func() { o.watch(ctx) })
 	}
 }

@@ -30,7 +30,7 @@ func (r *Ring) Run(ctx context.Context, p Plan) error {
 	if err := r.setUp(p.Load); err != nil {
 		return err
 	}
-	looking, stopLooking := context.WithCancel(ctx)
+	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLooking()
 	troubled, calm := context.WithTimeout(ctx, p.Duration)
 	defer calm()
@@ -54,7 +54,7 @@ func (r *Ring) Run(ctx context.Context, p Plan) error {
 		return nil
 	}
 	r.Log("whole, equal and final %s after the last fault", time.Since(healed).Round(time.Millisecond))
-	return r.check(ctx, p.Load, last)
+	return r.check(context.WithoutCancel(ctx), p.Load, last)
 }
 
 // settle waits until all nodes are coherent, hold the same, and are final
