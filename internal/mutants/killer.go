@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -121,6 +122,32 @@ func (b *bench) build(ctx context.Context, k killer, overlay string) (string, er
 		return "", fmt.Errorf("it does not compile with %s: %w\n%s", k.pkg, err, out)
 	}
 	return binary, nil
+}
+
+// compileAll tells whether every mutant applies and compiles, without tests.
+func (b *bench) compileAll(ctx context.Context, chosen []*mutant) bool {
+	bad := 0
+	for _, m := range chosen {
+		overlay, err := m.write(b.root, b.dir)
+		if err == nil {
+			args := []string{"build", "-overlay=" + overlay}
+			for _, c := range m.changes {
+				args = append(args, "./"+path.Dir(c.path))
+			}
+			cmd := exec.CommandContext(ctx, "go", args...)
+			cmd.Dir = b.root
+			var out []byte
+			if out, err = cmd.CombinedOutput(); err != nil {
+				err = fmt.Errorf("%w\n%s", err, out)
+			}
+		}
+		if err != nil {
+			bad++
+			fmt.Printf("%-34s CANNOT BE PLANTED: %v\n", m.name, err)
+		}
+	}
+	fmt.Printf("%d mutants, %d cannot be planted\n", len(chosen), bad)
+	return bad == 0
 }
 
 var (

@@ -4,6 +4,7 @@
 //
 //	go run ./internal/mutants                    all of them
 //	go run ./internal/mutants -list
+//	go run ./internal/mutants -compile           only whether all of them can be planted
 //	go run ./internal/mutants -only epoch        those whose names match
 //	go run ./internal/mutants -sample 8          some, others every day
 //	go run ./internal/mutants -write docs/MUTANTS.md
@@ -33,6 +34,7 @@ type options struct {
 	seed          uint64
 	budget, limit time.Duration
 	list, every   bool
+	compile       bool
 	baseline      bool
 	verbose       bool
 	write         string
@@ -46,6 +48,7 @@ func main() {
 	flag.DurationVar(&o.budget, "budget", 0, "begin no more mutants after so long; 0: none is left out")
 	flag.DurationVar(&o.limit, "simulate", 0, "how long the simulator plays seeds against one mutant; 0: 90s")
 	flag.BoolVar(&o.list, "list", false, "list the mutants and run nothing")
+	flag.BoolVar(&o.compile, "compile", false, "compile the mutants and run nothing")
 	flag.BoolVar(&o.every, "every", false, "run every expected killer, not only until one has killed")
 	flag.BoolVar(&o.baseline, "baseline", true, "first run the killers without a mutant")
 	flag.BoolVar(&o.verbose, "v", false, "print what the tests print")
@@ -88,6 +91,9 @@ func run(ctx context.Context, o options) (bool, error) {
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{root: root, dir: dir, limit: o.limit, baseline: make(map[string]string)}
+	if o.compile {
+		return b.compileAll(ctx, chosen), ctx.Err()
+	}
 	if o.baseline {
 		if err := b.healthy(ctx, chosen); err != nil {
 			return false, err
