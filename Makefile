@@ -4,10 +4,11 @@ SEEDS ?= 1000
 FUZZTIME ?= 30s
 CHAOS ?= 8m
 SOAK ?= 1h
-.PHONY: help build test race lint fuzz simulate mutants chaos soak bench compare dev ci
+BASE ?= HEAD
+.PHONY: help build test race lint fuzz simulate mutants chaos soak bench compare bench-compare dev ci
 
 help: ## print the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
 build: ## build ./bluerings
 	go build -o bluerings ./cmd/bluerings
 test: ## run all tests
@@ -30,6 +31,8 @@ bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 compare: ## measure against the rivals, and write docs/PERFORMANCE.md (COMPARE="-short" for a trial run; -help)
 	cd bench && go run . $(COMPARE)
+bench-compare: ## run the benchmarks of the hot paths on BASE and on the working tree in turns, and show what became slower
+	cd bench && go run ./regress -base $(BASE) $(ARGS)
 dev: ## run a ring of three on this machine
 	go run ./cmd/bluerings dev --nodes 3
 ci: ## everything that continuous integration runs

@@ -242,7 +242,16 @@ func write(root string, fresh []measure.Result) error {
 	if err != nil {
 		return err
 	}
-	text := report.Markdown(stored.Machine, stored.Results, func(*measure.Result) string { return "" })
+	charts, err := report.Draw(filepath.Join(root, "docs", "charts"), stored.Results)
+	if err != nil {
+		return err
+	}
+	text := report.Markdown(stored.Machine, stored.Results, func(r *measure.Result) string {
+		if name := charts[r.Key()]; name != "" {
+			return "charts/" + name
+		}
+		return ""
+	})
 	after, err := report.Insert(before, text)
 	if err != nil {
 		return err

@@ -76,6 +76,27 @@ type Point struct {
 	Values []float64 `json:"values"`
 }
 
+// Places are all x of the lines, rising.
+func (c *Chart) Places() (all []float64) {
+	for _, l := range c.Lines {
+		for _, p := range l.Points {
+			all = append(all, p.X)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// At is what a line has at x.
+func (l *Line) At(x float64) []float64 {
+	for _, p := range l.Points {
+		if p.X == x {
+			return p.Values
+		}
+	}
+	return nil
+}
+
 // Spread is a median with its extremes.
 type Spread struct{ Median, Min, Max float64 }
 

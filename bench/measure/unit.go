@@ -48,13 +48,21 @@ func Number(x float64) string {
 	rounded := math.Round(x*scale) / scale
 	text := strconv.FormatFloat(rounded, 'f', max(0, digits), 64)
 	whole, fraction, _ := strings.Cut(text, ".")
-	for at := len(whole) - 3; at > 0 && whole[at-1] != '-'; at -= 3 {
-		whole = whole[:at] + "," + whole[at:]
-	}
+	whole = thousands(whole)
 	if fraction = strings.TrimRight(fraction, "0"); fraction != "" {
 		whole += "." + fraction
 	}
 	return whole
+}
+
+// Whole writes a number that is one, with all its digits.
+func Whole(x float64) string { return thousands(strconv.FormatFloat(x, 'f', 0, 64)) }
+
+func thousands(digits string) string {
+	for at := len(digits) - 3; at > 0 && digits[at-1] != '-'; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
 }
 
 // String writes a spread as its median and, where there were several rounds, [min to max].

@@ -64,6 +64,7 @@ func Markdown(m Machine, results []measure.Result, chart func(*measure.Result) s
 			continue
 		}
 		table(&b, r)
+		points(&b, r.Chart)
 		if path := chart(r); path != "" {
 			fmt.Fprintf(&b, "\n![%s: %s](%s)\n", r.Title, r.Metric.Name, path)
 		}
@@ -143,4 +144,28 @@ func ratio(r *measure.Result, at int) string {
 		return ""
 	}
 	return s.String()
+}
+
+// points is the table of a chart: its lines are the columns.
+func points(b *bytes.Buffer, c *measure.Chart) {
+	if c == nil || len(c.Lines) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n| %s |", c.XLabel)
+	for _, l := range c.Lines {
+		fmt.Fprintf(b, " %s: %s |", l.Name, c.YLabel)
+	}
+	fmt.Fprintf(b, "\n|%s\n", strings.Repeat("---|", len(c.Lines)+1))
+	for _, x := range c.Places() {
+		fmt.Fprintf(b, "| %s |", measure.Whole(x))
+		for _, l := range c.Lines {
+			s, ok := measure.Of(l.At(x))
+			if !ok {
+				b.WriteString(" |")
+				continue
+			}
+			fmt.Fprintf(b, " %s |", s)
+		}
+		b.WriteByte('\n')
+	}
 }

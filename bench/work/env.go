@@ -36,6 +36,7 @@ type Work struct {
 var All = []Work{
 	single, batch, durable, none, read, inProcess, propagation, burst, sustained, catchup,
 	memory, bytesOf, start, asOf,
+	growthCounters, growthTickets, growthNodes, growthConnections,
 }
 
 // scaled is n, or less in a trial run.
