@@ -134,7 +134,9 @@ func BenchmarkCatchUp(b *testing.B) {
 			reportQuantiles(b, "source-before", before)
 			for range b.N {
 				late := startLate(b, topo, hosts[1], dir, n.Statistics().Tickets)
-				reportQuantiles(b, "source-during", probed(b, n, late.wait))
+				reportQuantiles(b, "source-during", probed(b, n, late.caughtUp))
+				reportQuantiles(b, "source-after", probed(b, n, func() { time.Sleep(3 * time.Second) }))
+				late.end()
 				b.ReportMetric(late.Rate, "tickets/s")
 				b.ReportMetric(late.P50, "late-p50-ms")
 				b.ReportMetric(late.P99, "late-p99-ms")
@@ -153,6 +155,7 @@ type late struct {
 	Rate, P50, P99 float64
 	b              *testing.B
 	cmd            *exec.Cmd
+	in             io.WriteCloser
 	out            io.Reader
 }
 
@@ -175,23 +178,34 @@ func startLate(b *testing.B, topo *topologies.Topology, host, dir string, want u
 	if err != nil {
 		b.Fatal(err)
 	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	return &late{b: b, cmd: cmd, out: out}
+	return &late{b: b, cmd: cmd, in: in, out: out}
 }
 
-func (l *late) wait() {
-	lines := bufio.NewScanner(l.out)
-	for lines.Scan() {
+// caughtUp waits until it is; it goes on with its updates until end.
+func (l *late) caughtUp() {
+	for lines := bufio.NewScanner(l.out); lines.Scan(); {
 		if text, ok := strings.CutPrefix(lines.Text(), "late: "); ok {
 			if err := json.Unmarshal([]byte(text), l); err != nil {
 				l.b.Fatal(err)
 			}
+			return
 		}
 	}
-	if err := l.cmd.Wait(); err != nil || l.Rate == 0 {
+	l.b.Fatal("the late node failed")
+}
+
+func (l *late) end() {
+	_ = l.in.Close()
+	_, _ = io.Copy(io.Discard, l.out)
+	if err := l.cmd.Wait(); err != nil {
 		l.b.Fatal("the late node failed: ", err)
 	}
 }
@@ -228,7 +242,10 @@ func TestLateNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("late: %s\n", text)
+	probed(t, n, func() {
+		fmt.Printf("late: %s\n", text)
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	})
 	closeNode(t, n)
 }
 
