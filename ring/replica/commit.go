@@ -132,7 +132,7 @@ func (r *Replica) Proceed(now Now) (more bool, err error) {
 		l := &r.logs[t.index]
 		part := t.run.Tickets[t.applied:]
 		part = part[:min(len(part), left)]
-		places := r.placesOf(part)
+		places := t.places[t.applied:]
 		for k := range part {
 			if err := r.apply(&places[k], t.index, &part[k]); err != nil {
 				return false, err

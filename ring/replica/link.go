@@ -213,7 +213,8 @@ func (r *Replica) extend(now Now, i tickets.OriginIndex, run *tickets.Run, encod
 	if n := len(run.Tickets); n > 0 {
 		l.ticketBytes = (3*l.ticketBytes + len(encoded)/n) / 4
 	}
-	r.batch.runs = append(r.batch.runs, takenRun{index: i, run: run, encoded: encoded, links: r.runLinks(i, run)})
+	links, places := r.runLinks(i, run)
+	r.batch.runs = append(r.batch.runs, takenRun{index: i, run: run, encoded: encoded, links: links, places: places})
 	r.batch.bytes += footprint(run, encoded)
 	return nil
 }
@@ -221,7 +222,7 @@ func (r *Replica) extend(now Now, i tickets.OriginIndex, run *tickets.Run, encod
 // footprint is about what a run takes in memory, which can be twenty times
 // what it took on the wire.
 func footprint(run *tickets.Run, encoded []byte) int {
-	return 2*len(encoded) + 192*len(run.Tickets) + 256
+	return 2*len(encoded) + 256*len(run.Tickets) + 256
 }
 
 // broken finds the ticket that is dated before the end of its log, or beyond

@@ -65,8 +65,9 @@ type takenRun struct {
 	index          tickets.OriginIndex
 	run            *tickets.Run
 	encoded, links []byte
-	applied        int  // tickets
-	flooded        bool // came by itself: tells how long that takes
+	places         []tickets.Place // of the names
+	applied        int             // tickets
+	flooded        bool            // came by itself: tells how long that takes
 }
 
 func (b *batch) empty() bool { return len(b.origins) == 0 && b.own.count == 0 && len(b.runs) == 0 }

@@ -40,11 +40,11 @@ func (u *upcoming) prune(held, taken uint64) {
 }
 
 // runLinks lists for each ticket of a run that is taken in how far back in its
-// log the ticket before of the same name is, as varints.
-func (r *Replica) runLinks(i tickets.OriginIndex, run *tickets.Run) []byte {
+// log the ticket before of the same name is, as varints, and the places of the names.
+func (r *Replica) runLinks(i tickets.OriginIndex, run *tickets.Run) (links []byte, places []tickets.Place) {
 	l := &r.logs[i]
-	links := make([]byte, 0, 2*len(run.Tickets))
-	places := r.placesOf(run.Tickets)
+	links = make([]byte, 0, 2*len(run.Tickets))
+	places = r.placesOf(run.Tickets)
 	for k := range run.Tickets {
 		t, key := &run.Tickets[k], places[k].Key
 		link := uint64(0)
@@ -56,7 +56,7 @@ func (r *Replica) runLinks(i tickets.OriginIndex, run *tickets.Run) []byte {
 		l.upcoming.add(key, t.Seq)
 		links = binary.AppendUvarint(links, link)
 	}
-	return links
+	return links, places
 }
 
 // split keeps the first runs, of so many tickets, in the batch and puts the others into the next,
