@@ -21,11 +21,11 @@ const (
 	checkpointEvery = 30 * time.Second
 	// maxTail is how many tickets are left to fold, and maxClaims how many ids
 	// stay in memory, about.
-	maxTail   = 2_000_000
+	maxTail   = 1_500_000
 	maxClaims = 500_000
-	// maxLastRows is how many rows are written when the node closes; where more
-	// changed, folding is quicker.
-	maxLastRows = 250_000
+	// maxLastRows is how many rows, each in a page of its own, are written when
+	// the node closes; where more changed, folding is quicker.
+	maxLastRows = 20_000
 	// rowsTogether are encoded under the lock at once, in about 0.2 ms.
 	rowsTogether = 512
 )

@@ -1,0 +1,44 @@
+package ring
+
+import (
+	"syscall"
+	"testing"
+	"time"
+)
+
+// BenchmarkStop closes a node of a million counters of which most have just
+// changed, and opens it again; then the same where few have.
+func BenchmarkStop(b *testing.B) {
+	names := benchNames(1_000_000)
+	for _, updates := range []int{1_000_000, 100_000} {
+		dir := b.TempDir() + "/data"
+		n := crowded(b, dir, "none", names)
+		for range b.N {
+			hammer(b, n, names, 1, 1000, updates)
+			began := time.Now()
+			closeNode(b, n)
+			closed := time.Now()
+			n = open(b, Config{Data: dir, Durability: n.cfg.Durability})
+			b.Logf("%d updates before: closed in %v, open again in %v", updates, closed.Sub(began), time.Since(closed))
+		}
+		closeNode(b, n)
+	}
+}
+
+// BenchmarkIdle measures the processor time of a node of a million counters
+// to which nothing happens.
+func BenchmarkIdle(b *testing.B) {
+	n := crowded(b, b.TempDir()+"/data", "always", benchNames(1_000_000))
+	defer closeNode(b, n)
+	time.Sleep(3 * time.Second) // what the filling left to do
+	used := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before, began := used(), time.Now()
+	time.Sleep(10 * time.Second)
+	b.ReportMetric(100*(used()-before).Seconds()/time.Since(began).Seconds(), "%-of-a-core")
+}
