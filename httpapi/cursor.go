@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 
 	"bluerings/hlc"
 	"bluerings/ring"
@@ -32,8 +33,10 @@ func (x *exchange) cursor(kind byte) ([]byte, error) {
 	if !x.query.Has("cursor") {
 		return nil, nil
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(x.query.Get("cursor"))
-	if err != nil || len(b) < 2 || b[0] != kind {
+	text := x.query.Get("cursor")
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	// Line ends are skipped by the decoder.
+	if err != nil || strings.ContainsAny(text, "\r\n") || len(b) < 2 || b[0] != kind {
 		return nil, badCursor()
 	}
 	return b[1:], nil

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -189,6 +190,73 @@ func FuzzStrings(f *testing.F) {
 		var got string
 		if err := json.Unmarshal(appendString(nil, s), &got); err != nil || got != strings.ToValidUTF8(s, "\ufffd") && utf8.ValidString(s) {
 			t.Fatalf("%q reads %q, %v", s, got, err)
+		}
+	})
+}
+
+// FuzzQuery: whatever the query and the headers that choose, a route answers with a documented
+// status and, where that is an error, a whole problem.
+func FuzzQuery(f *testing.F) {
+	for _, s := range []string{
+		"limit=1&cursor=&prefix=a", "at=2026-01-01T00:00:00Z&final=true&wait=0s", "from=1&to=2&limit=10", "require_coherence=1", "replicas=1&wait=0s",
+		"format=svg", "cursor=AAAA", "limit=-1", "at=1;from=2", "%zz", "a=%ff&&=", "wait=0&final", "cursor=eyJhIjoxfQ",
+	} {
+		f.Add(s, "application/x-ndjson;q=0.5, */*;q=0.1")
+	}
+	f.Add("", "text/csv;q=1.0001,;,/;q=")
+	s := newServer(f, func(c *Config) { c.Log = nil; c.Limits.Wait = 1 })
+	s.call("PUT", "/v1/counters/n", `{"expire":"never"}`)
+	s.call("POST", "/v1/counters/n", `{"amount":"1.50","id":"i"}`)
+	f.Fuzz(func(t *testing.T, query, accept string) {
+		s.t = t
+		for i := range routes {
+			rt := &routes[i]
+			r := httptest.NewRequest(rt.method, "/", nil)
+			r.URL.Path = strings.NewReplacer("{name}", "n", "{element}", "e").Replace(rt.pattern)
+			r.URL.RawQuery, r.Header["Accept"] = query, []string{accept}
+			rec := httptest.NewRecorder()
+			s.ServeHTTP(rec, r)
+			problem := rec.Header().Get("Content-Type") == mediaProblem
+			if rec.Code >= 400 != problem || rec.Code == 500 || problem && !json.Valid(rec.Body.Bytes()) {
+				t.Fatalf("%s %s?%q, accept %q: %d %s", rt.method, rt.pattern, query, accept, rec.Code, rec.Body)
+			}
+		}
+	})
+}
+
+// FuzzCursors: a cursor that is taken is written the same again.
+func FuzzCursors(f *testing.F) {
+	f.Add(encodeName("a/ä"))
+	f.Add(encodePosition(ring.Position{At: 1, Host: "a", Epoch: 2}))
+	f.Add("====")
+	s := newServer(f)
+	f.Fuzz(func(t *testing.T, cursor string) {
+		x := &exchange{api: s.API, query: url.Values{"cursor": {cursor}}}
+		if name, err := x.afterName(); err == nil && cursor != "" && encodeName(name) != cursor {
+			t.Fatalf("%q is after %q", cursor, name)
+		}
+		if at, err := x.afterPosition(); err == nil && cursor != "" && encodePosition(*at) != cursor {
+			t.Fatalf("%q is after %+v", cursor, at)
+		}
+	})
+}
+
+// FuzzTokens: a token file that is taken says of every token who holds it and what it permits.
+func FuzzTokens(f *testing.F) {
+	for _, s := range []string{"", "# none", "a read " + HashToken("x"), "a read,write,admin " + HashToken("x") + " 2027-01-31T00:00:00Z", "a none 00", "\x00"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		tokens, err := ParseTokens(file)
+		if err != nil {
+			return
+		}
+		seen := make(map[string]bool)
+		for _, token := range tokens {
+			if token.Name == "" || token.Scopes == 0 || token.Expire < 0 || seen[token.Name] {
+				t.Fatalf("%+v", token)
+			}
+			seen[token.Name] = true
 		}
 	})
 }
