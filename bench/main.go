@@ -61,9 +61,9 @@ func parse(args []string) (o options, err error) {
 	f.StringVar(&o.dir, "dir", "", "where data is written; it should be on the disk to be measured (default: a temporary directory)")
 	f.StringVar(&o.only, "only", "", "run only these works, separated by commas; see -list")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds (default 5, with -short 2)")
-	f.BoolVar(&o.short, "short", false, "a trial run: little data, short turns, and nothing is written unless -write is given")
+	f.BoolVar(&o.short, "short", false, "a trial run: little data, short turns, and nothing is written unless -write says so")
 	f.Float64Var(&o.scale, "scale", 0, "size of the stored data, 1 being as the titles say (default 1, with -short 0.02)")
-	f.BoolVar(&o.write, "write", false, "write results, tables and charts also after -short")
+	f.BoolVar(&o.write, "write", true, "write results, tables and charts, rather than only print; with -short the default is not to")
 	f.BoolVar(&o.redraw, "redraw", false, "measure nothing; write tables and charts from the stored results")
 	f.BoolVar(&o.list, "list", false, "list the works and exit")
 	if err = f.Parse(args); err != nil {
@@ -84,7 +84,9 @@ func parse(args []string) (o options, err error) {
 			o.scale = 0.02
 		}
 	}
-	o.write = o.write || !o.short
+	told := false
+	f.Visit(func(given *flag.Flag) { told = told || given.Name == "write" })
+	o.write = o.write && (told || !o.short)
 	return o, nil
 }
 

@@ -83,6 +83,8 @@ func (n *Node) lastCheckpoint(ctx context.Context) error {
 // checkpoint writes what changed to the index. The index must not know of
 // tickets that the ledger lacks, so it waits for them first.
 func (n *Node) checkpoint(ctx context.Context) error {
+	n.flushing.Lock()
+	defer n.flushing.Unlock()
 	if rows, claims := n.unflushed(); rows == 0 && claims == 0 {
 		return nil
 	}

@@ -32,6 +32,8 @@ type Node struct {
 	bus   *zmqbus.Bus // nil where nobody is to be heard
 	start time.Time
 
+	flushing sync.Mutex // held by the checkpoint that runs, before mu: the table knows only one
+
 	mu       sync.RWMutex
 	replica  *replica.Replica
 	table    *tickets.Table

@@ -130,7 +130,7 @@ func figure(row *measure.Row) string {
 	}
 	s, ok := measure.Of(row.Values)
 	if !ok {
-		return "no figure"
+		return "not told"
 	}
 	return s.String()
 }

@@ -60,7 +60,7 @@ func runCatchup(ctx context.Context, e *Env) ([]measure.Result, error) {
 		note: fmt.Sprintf("Two nodes on one machine; %d tickets over %d counters. An update every %s at the source, "+
 			"alone for %s and then until the empty node has everything, is what p99 tells of. The rate counts from the "+
 			"first ticket the new node stored; the seconds from the start of its process, with the quiet times of the links in them.",
-			tickets, counters, catchupInterval, catchupBaseline),
+			tickets, counters, catchupInterval, e.wait(catchupBaseline)),
 		contestants: []contestant{{
 			name: "Blue Rings", guarantee: "on disk at the new node",
 			turn: func(ctx context.Context) (figures, error) { return catchUp(ctx, e, ring, counters) },
@@ -80,7 +80,7 @@ func catchUp(ctx context.Context, e *Env, ring *node.Ring, counters int) (figure
 	if err != nil {
 		return nil, err
 	}
-	before, err := trickle(ctx, source, counters, catchupBaseline)
+	before, err := trickle(ctx, source, counters, e.wait(catchupBaseline))
 	if err != nil {
 		return nil, err
 	}

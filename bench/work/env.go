@@ -42,6 +42,14 @@ var All = []Work{
 // scaled is n, or less in a trial run.
 func (e *Env) scaled(n int) int { return max(1, int(float64(n)*e.Scale)) }
 
+// wait is how long to wait for something to come to rest: less in a trial run.
+func (e *Env) wait(d time.Duration) time.Duration {
+	if e.Scale < 1 {
+		return d / 4
+	}
+	return d
+}
+
 // temp makes a directory that is removed by the function returned.
 func (e *Env) temp(name string) (dir string, remove func(), err error) {
 	if dir, err = os.MkdirTemp(e.Dir, name+"-"); err != nil {

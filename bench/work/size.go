@@ -68,7 +68,7 @@ func (e *Env) nodeMemory(ctx context.Context, counters int) (figures, error) {
 			err = n.SetUp(ctx, counters)
 		}
 		if err == nil {
-			err = pause(ctx, settleTime)
+			err = pause(ctx, e.wait(settleTime))
 		}
 		usage, usageErr := n.Usage()
 		n.Stop()
@@ -102,7 +102,7 @@ func (e *Env) redisMemory(ctx context.Context, counters int) (figures, error) {
 			err = r.Fill(counters, node.Name)
 		}
 		if err == nil {
-			err = pause(ctx, settleTime)
+			err = pause(ctx, e.wait(settleTime))
 		}
 		usage, usageErr := r.Usage()
 		used, usedErr := r.Info("used_memory")
@@ -184,7 +184,7 @@ func (e *Env) wire(ctx context.Context, f figures, updates, counters int) error 
 	if err != nil {
 		return err
 	}
-	const rest = 5 * time.Second
+	rest := e.wait(8 * time.Second)
 	if err := pause(ctx, rest); err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func (e *Env) idle(ctx context.Context, f figures, _, _ int) error {
 	}
 	defer n.Stop()
 	// Past the next checkpoint, which still belongs to the load.
-	if err := pause(ctx, 8*time.Second); err != nil {
+	if err := pause(ctx, e.wait(8*time.Second)); err != nil {
 		return err
 	}
 	before, err := n.Usage()
@@ -88,7 +88,7 @@ func (e *Env) idle(ctx context.Context, f figures, _, _ int) error {
 		return err
 	}
 	began := time.Now()
-	if err := pause(ctx, 10*time.Second); err != nil {
+	if err := pause(ctx, e.wait(10*time.Second)); err != nil {
 		return err
 	}
 	after, err := n.Usage()
