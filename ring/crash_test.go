@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,5 +167,32 @@ func TestCoherenceOnDemand(t *testing.T) {
 	}
 	if c, d := n.total("c"), n.total("d"); c != "unknown" || d != "2" {
 		t.Fatalf("c is %s, d is %s", c, d)
+	}
+}
+
+// TestAsOfAfterTheEnd: as of a final time after its end, a name is not known,
+// also on a node by whose clock it still lives.
+func TestAsOfAfterTheEnd(t *testing.T) {
+	var ahead atomic.Int64
+	n := open(t, Config{Data: t.TempDir() + "/data", Wall: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+	defer closeNode(t, n)
+	end := n.Now().Add(30 * time.Second)
+	out, err := n.Apply(t.Context(), []Command{{Op: tickets.CounterAdd, Name: "c", Amount: value.FromInt64(5), Expire: end}})
+	if err != nil || out[0].Err != nil {
+		t.Fatal(out, err)
+	}
+	ahead.Store(int64(time.Minute))
+	after := end.Add(time.Second)
+	waitUntil(t, "the end is final", func() bool { return n.Verdict().FinalThrough > after })
+	ahead.Store(0)
+	key := tickets.Key{Family: tickets.Counters, Name: "c"}
+	if _, alive := n.Read(key); !alive {
+		t.Fatal("it is gone though the clock was set back")
+	}
+	if r, err := n.ReadAt(t.Context(), key, after); !errors.Is(err, ErrUnknown) {
+		t.Fatalf("after its end: %s, %v", r.Value.String(n.kind), err)
+	}
+	if r, err := n.ReadAt(t.Context(), key, end); err != nil || r.Value.String(n.kind) != "5" {
+		t.Fatalf("at its end: %s, %v", r.Value.String(n.kind), err)
 	}
 }

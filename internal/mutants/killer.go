@@ -95,15 +95,27 @@ type bench struct {
 	baseline  map[string]string
 }
 
-// confirm runs the test that failed once more.
-func (b *bench) confirm(ctx context.Context, k killer, overlay string, v verdict) (bool, error) {
+// confirm makes sure that it was the mutant: a test with real disks, sockets
+// and clocks has to fail once more, and a seed has to pass without the mutant.
+// It returns what speaks against it.
+func (b *bench) confirm(ctx context.Context, k killer, overlay string, v verdict) (string, error) {
 	test, _, _ := strings.Cut(v.by, "/")
-	if !k.real || !strings.HasPrefix(test, "Test") {
-		return true, nil
+	switch {
+	case k.name == "simulator" && v.seeds > 0:
+		without, err := b.try(ctx, k, "", "-first", strconv.Itoa(v.seeds), "-seeds", "1")
+		if err != nil || !without.failed {
+			return "", err
+		}
+		return "fails without the mutant too: " + without.by, nil
+	case k.real && strings.HasPrefix(test, "Test"):
+		k.run = "^" + test + "$"
+		again, err := b.try(ctx, k, overlay)
+		if err != nil || again.failed {
+			return "", err
+		}
+		return v.by + " failed and then passed", nil
 	}
-	k.run = "^" + test + "$"
-	again, err := b.try(ctx, k, overlay)
-	return again.failed, err
+	return "", nil
 }
 
 // build makes the test binary of a package with an overlay, "" for none.

@@ -262,3 +262,22 @@ func TestLinksLeadBackInTheSameLog(t *testing.T) {
 		l.must(err)
 	}
 }
+
+// TestWhatARunLeavesOutWasCollected: a node that gets its tickets from one
+// that collected some must not take what it lacks for nothing.
+func TestWhatARunLeavesOutWasCollected(t *testing.T) {
+	l := listen(t, nil)
+	l.must(l.hear(l.message(1, origin)))
+	l.store()
+	if l.Collected() != 0 {
+		t.Fatalf("collected through %s", l.Collected())
+	}
+	run := &tickets.Run{Origin: ofA, First: 2, Last: 4, Tickets: []tickets.Ticket{
+		{Origin: ofA, Seq: 4, At: origin + 4, Op: tickets.CounterAdd, Name: "n", Amount: value.FromInt64(1)},
+	}}
+	l.must(l.hear(l.Frame(l.enc.AppendRun(nil, run), true)))
+	l.store()
+	if r := l.disk.replica(l.cfg, l.at); r.Collected() < origin+4 {
+		t.Fatalf("tickets 2 and 3 were left out, collected through %s", r.Collected())
+	}
+}
