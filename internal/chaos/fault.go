@@ -67,6 +67,10 @@ func (r *Ring) nemesis(ctx context.Context, p *Plan) {
 		if len(deck) == 0 {
 			deck = r.shuffled(p.Faults, draw)
 		}
+		if len(deck) == 0 { // all are skipped
+			<-ctx.Done()
+			return
+		}
 		f := deck[0]
 		deck = deck[1:]
 		s := &struck{Ring: r, draw: rand.New(rand.NewPCG(draw.Uint64(), draw.Uint64())), keep: p.Keep, nodes: r.nodes}
