@@ -59,11 +59,13 @@ func (r *Ring) check(ctx context.Context, load Load, last time.Time) error {
 	}
 	r.count("updates asked for, of names that live", len(r.history.all()))
 	r.count("updates lost with the only disk that had them", len(lost))
-	longest := time.Duration(0)
+	longest := make(map[string]time.Duration) // by log
 	for _, u := range lost {
-		longest = max(longest, u.before(r.doomed))
+		longest[u.Ticket.Origin] = max(longest[u.Ticket.Origin], u.before(r.doomed))
 	}
-	r.Log("what was lost had been acknowledged at most %s before", longest)
+	for origin, before := range longest {
+		r.Log("log %s ends at ticket %d: what comes after was lost with its disk, up to %s after it was acknowledged", origin, first.ends[origin], before)
+	}
 	r.count("tickets of names that live", len(first.entries))
 	r.count("facts", len(r.history.facts))
 	return nil

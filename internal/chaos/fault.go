@@ -119,7 +119,7 @@ func (r *Ring) strike(ctx context.Context, f Fault, s *struck) {
 		r.violate("fault %q: %v", f.Name, err)
 	}
 	r.count("fault "+f.Name, 1)
-	r.Log("%s: %s", f.Name, time.Since(begun).Round(time.Millisecond))
+	r.Log("%s %s: %s", begun.Format("15:04:05.000"), f.Name, time.Since(begun).Round(time.Millisecond))
 }
 
 // wait waits until d has passed or ctx ends.

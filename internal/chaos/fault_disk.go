@@ -175,6 +175,7 @@ func (f *struck) exchange(ctx context.Context, n *node, replace func() error) er
 	f.doomed = append(f.doomed, doom{host: n.host, at: time.Now()})
 	ahead := f.ahead
 	f.mu.Unlock()
+	f.Log("%s loses its disk", n.host)
 	end := f.out(n.host + " lost its disk")
 	if err := n.wipe(); err != nil {
 		return err
