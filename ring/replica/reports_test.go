@@ -152,3 +152,22 @@ func TestCoherenceEndsByItself(t *testing.T) {
 		t.Fatal("coherent with what was heard longer than a peer timeout ago")
 	}
 }
+
+// TestUndatedRowOfALaterRunIsOutlived: the row of a run that is gone may go
+// round without a date for ever; a host that came back with an earlier clock
+// has to count as later than that.
+func TestUndatedRowOfALaterRunIsOutlived(t *testing.T) {
+	l := listen(t, nil)
+	later := l.cfg.Boot + 5
+	l.ping.Rows = append(l.ping.Rows, PingRow{Host: "b", Boot: later, Number: 9, Age: 1000 * time.Hour})
+	l.must(l.hear(l.encodePing(l.ping)))
+	if l.cfg.Boot > later {
+		t.Fatal("it outdoes a run that may live")
+	}
+	l.at.Mono += 2*l.cfg.PeerTimeout + time.Millisecond
+	l.ping.Rows[0].Number++
+	l.must(l.hear(l.encodePing(l.ping)))
+	if l.cfg.Boot <= later {
+		t.Fatal("it counts as earlier than a run that is gone, for ever")
+	}
+}
