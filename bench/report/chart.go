@@ -88,7 +88,8 @@ func chart(r *measure.Result) ([]byte, error) {
 	}
 	canvas := vgsvg.New(chartWidth, height)
 	p.BackgroundColor = nil
-	p.Draw(draw.New(canvas))
+	margin := vg.Points(8)
+	p.Draw(draw.Crop(draw.New(canvas), margin, -margin, margin, -margin))
 	var b bytes.Buffer
 	if _, err := canvas.WriteTo(&b); err != nil {
 		return nil, err
@@ -137,7 +138,7 @@ func bars(p *plot.Plot, r *measure.Result) (n int, err error) {
 	p.Add(e)
 	p.NominalY(names...)
 	p.X.Min, p.X.Max = 0, p.X.Max*1.05
-	p.X.Label.Text = metricTitle(r.Metric) + ", " + r.Metric.Unit.Title() + " (" + string(r.Metric.Better) + " is better); the lines reach from the least to the most"
+	p.X.Label.Text = metricTitle(r.Metric) + ", " + r.Metric.Unit.Title() + " (" + string(r.Metric.Better) + " is better; lines: least to most)"
 	p.X.Tick.Marker = written{plot.DefaultTicks{}}
 	return len(names), nil
 }
