@@ -232,7 +232,10 @@ func (f *struck) aged(ctx context.Context) error {
 		}
 	}
 	return f.exchange(ctx, n, func() error {
-		return run("cp", "-r", "--sparse=always", n.old, n.disk.data())
+		if err := run("cp", "-r", "--sparse=always", n.old, n.disk.data()); err != nil {
+			return err
+		}
+		return run("sync", "-f", n.disk.dir) // the power may be cut next
 	})
 }
 
