@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"bluerings/hlc"
 	"bluerings/ring/replica"
 	"bluerings/tickets"
 )
@@ -17,27 +18,50 @@ func (n *node) collect() {
 	if n.closing || !n.replica.Collect(n.wall().Add(-s.plan.Grace), 1000) {
 		return
 	}
+	n.drop() // what it hands over may go, whatever is on its way
 	n.wait(n.replica.NextNumber(), func(stored bool) {
 		if stored {
-			n.rewrite(n.droppable(n.replica.TakeGone()))
+			n.drop()
 		}
 	})
 	n.after()
 }
 
+func (n *node) drop() { n.rewrite(n.droppable(n.replica.TakeGone())) }
+
+// onRecord is how far names were collected, as the disk has it.
+func (n *node) onRecord() hlc.Timestamp {
+	empty := tickets.NewTable(kind, n)
+	for i, o := range n.disk.origins {
+		empty.AddOrigin(tickets.OriginIndex(i), o)
+	}
+	r, err := replica.New(n.config, n.disk.stored(), empty, n, n.now())
+	if err != nil {
+		n.sim.fail("stored", "%s would not start: %v", n.host, err)
+	}
+	return r.Collected()
+}
+
 // droppable lists the blocks with tickets to drop, and those.
 func (n *node) droppable(gone []replica.Gone) (blocks []tickets.Ref, drop map[tickets.Ref]bool) {
+	if len(gone) == 0 {
+		return nil, nil
+	}
 	drop = make(map[tickets.Ref]bool)
+	record := n.onRecord()
 	for _, name := range gone {
 		n.sim.Result.Collected++
 		for _, c := range name.Heads {
 			for ref := (tickets.Ref{Origin: c.Origin, Seq: c.Head}); ; {
-				_, back, err := n.disk.ticket(ref)
+				t, back, err := n.disk.ticket(ref)
 				if errors.Is(err, tickets.ErrCollected) {
 					break
 				}
 				if err != nil {
 					n.sim.fail("stored", "%s collects %q: %v", n.host, name.Key.Name, err)
+				}
+				if t.Expire > record {
+					n.sim.fail("collected", "%s collects %q, which expired at %s, and has on record %s", n.host, name.Key.Name, t.Expire, record)
 				}
 				drop[ref] = true
 				list := n.disk.blocks[ref.Origin]

@@ -82,6 +82,15 @@ func (d *disk) end(i int) uint64 {
 	return 0
 }
 
+// stored is what a process finds when it starts.
+func (d *disk) stored() replica.Stored {
+	st := replica.Stored{Origins: d.origins, Meta: d.meta, NewLife: d.fresh}
+	for i := range d.origins {
+		st.Ends = append(st.Ends, d.end(i))
+	}
+	return st
+}
+
 func (d *disk) holds(origin tickets.Origin) uint64 {
 	for i, o := range d.origins {
 		if o == origin {

@@ -1,6 +1,9 @@
 package simulator
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // faults draws every fault of the plan.
 func (d *drawing) faults() {
@@ -92,7 +95,12 @@ func (d *drawing) rolling(at time.Duration) {
 	}
 }
 
-func (d *drawing) oneLink() [][2]int { return [][2]int{d.links[d.IntN(len(d.links))]} }
+func (d *drawing) oneLink() [][2]int {
+	if len(d.links) == 0 {
+		return nil
+	}
+	return [][2]int{d.links[d.IntN(len(d.links))]}
+}
 
 // isolate cuts a node off, in one direction or both.
 func (d *drawing) isolate(at time.Duration) {
@@ -132,7 +140,7 @@ func (d *drawing) flap(at time.Duration) {
 		if at >= d.plan.Duration {
 			return
 		}
-		d.cut(at, long, func(l [2]int) bool { return whole && (l[0] == n || l[1] == n) || !whole && l == links[0] })
+		d.cut(at, long, func(l [2]int) bool { return whole && (l[0] == n || l[1] == n) || !whole && slices.Contains(links, l) })
 		at += long + d.between(100*time.Millisecond, 3*time.Second)
 	}
 }

@@ -14,7 +14,7 @@ import (
 //	acknowledged   stored        at-most-once  one-content   refused
 //	final-kept     final-held    as-of         promise-kept
 //	coherent-bound coherent-soon final-soon    converged
-//	exactly-once   value         expiry
+//	exactly-once   value         expiry        collected
 //	rest           waste         bounded       wire          panic
 
 // record is a ticket that was durable on some disk.

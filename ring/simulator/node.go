@@ -95,10 +95,8 @@ func (n *node) start() {
 	n.started, n.pause, n.waiting, n.early = s.now, 0, nil, nil
 	n.fuse, n.doom, n.final, n.flooded = 0, nil, seen{}, make(map[tickets.Origin]uint64)
 	n.table = tickets.NewTable(s.kind(), n)
-	stored := replica.Stored{Origins: n.disk.origins, Meta: n.disk.meta, NewLife: n.disk.fresh}
 	for i, o := range n.disk.origins {
 		n.table.AddOrigin(tickets.OriginIndex(i), o)
-		stored.Ends = append(stored.Ends, n.disk.end(i))
 	}
 	for i := range n.disk.blocks {
 		for _, b := range n.disk.blocks[i] {
@@ -111,7 +109,7 @@ func (n *node) start() {
 	}
 	c := n.config
 	c.Boot = uint64(n.wall())
-	r, err := replica.New(c, stored, n.table, n, n.now())
+	r, err := replica.New(c, n.disk.stored(), n.table, n, n.now())
 	if err != nil {
 		s.fail("stored", "%s does not start: %v", n.host, err)
 	}

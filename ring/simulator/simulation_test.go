@@ -25,6 +25,9 @@ func TestSeeds(t *testing.T) {
 	if *trace {
 		m.Trace, m.Workers = os.Stderr, 1
 	}
+	if testing.Short() {
+		m.Seeds = min(m.Seeds, 15)
+	}
 	m.Each = func(r Result) {
 		if r.Failure != nil {
 			t.Errorf("%v: %s of %d nodes", r.Failure, r.Shape, r.Nodes)
