@@ -21,7 +21,7 @@ type simulation struct {
 	shape, file   string
 	hours         float64
 	faults, trace bool
-	tries         int
+	shrink        time.Duration
 }
 
 func newSimulate(c *console) *cobra.Command {
@@ -56,7 +56,7 @@ which the same checker still fails is printed, and what happens then.`,
 	f.StringVar(&s.shape, "shape", topologies.FullMesh, "shape of the ring, with --nodes")
 	f.StringVar(&s.file, "topology", "", "topology file, or a shape with --nodes; default: drawn from the seed")
 	f.BoolVar(&s.faults, "faults", true, "inject faults")
-	f.IntVar(&s.tries, "shrink", 3000, "how often a plan that fails is tried with less; 0: print it whole")
+	f.DurationVar(&s.shrink, "shrink", 30*time.Second, "how long the least plan that fails is looked for; 0: print it whole")
 	f.BoolVar(&s.trace, "trace", false, "print what happens")
 	return cmd
 }
@@ -103,7 +103,9 @@ func (s *simulation) show(ctx context.Context, c *console, f *simulator.Failure)
 	o.Seed = f.Seed
 	plan := simulator.Draw(o)
 	whole := len(plan.Steps)
-	plan = plan.Shrink(ctx, f.Checker, s.tries)
+	within, cancel := context.WithTimeout(ctx, s.shrink)
+	plan = plan.Shrink(within, f.Checker)
+	cancel()
 	fmt.Fprintf(c.out, "\n%v\n\nthe plan, with %d of %d steps:\n%s\nwhat happens:\n", f, len(plan.Steps), whole, plan)
 	if !s.trace {
 		if r := plan.Play(c.out); r.Failure != nil {

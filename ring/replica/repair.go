@@ -91,19 +91,23 @@ func (r *Replica) repair(now Now, i tickets.OriginIndex) {
 		w.active = true
 		return // until some of it is stored: see resume
 	}
-	next, underway := l.taken+1, 0
+	next, underway, gap, asked := l.taken+1, 0, w.target, false
 	most := uint64(max(1, min(askTickets, askBytes/max(1, l.ticketBytes))))
 	for _, a := range r.asks {
 		if a.index == i {
 			underway++
 			next = max(next, a.to+1)
+			gap, asked = min(gap, a.from-1), asked || a.from <= l.taken+1
 		}
 	}
-	if len(l.stash) > 0 && underway == 0 {
-		// Only the gap before what is kept aside.
-		to := min(w.target, l.stash[0].run.First-1)
-		if up := r.source(now, i, next); up != nil {
-			r.ask(now, i, next, min(to, up.vector[i], next+most-1), up.host)
+	if len(l.stash) > 0 {
+		gap = min(gap, l.stash[0].run.First-1)
+	}
+	if !asked && (underway > 0 || len(l.stash) > 0) {
+		// Only the gap before what is kept aside or under way: an answer was
+		// lost, or the disk refused it. Behind it there is always more to ask for.
+		if up := r.source(now, i, l.taken+1); up != nil {
+			r.ask(now, i, l.taken+1, min(gap, up.vector[i], l.taken+most), up.host)
 			w.active = true
 		}
 		return

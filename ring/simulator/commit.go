@@ -117,6 +117,7 @@ func (n *node) proceed(more bool, err error) {
 func (n *node) refused(b *replica.Batch) {
 	s := n.sim
 	s.Result.Refusals++
+	s.tracef("%s has no room for batch %d", n.host, b.Number)
 	n.writing = nil
 	if err := n.replica.Refused(b.Number); err != nil {
 		s.fail("stored", "%s: %v", n.host, err)

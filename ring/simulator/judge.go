@@ -136,6 +136,7 @@ func (j *judge) storedTicket(n *node, t *tickets.Ticket) {
 func (j *judge) born(n *node, t *tickets.Ticket, how string) {
 	s := j.sim
 	s.Result.Stored++
+	s.tracef("%s stores ticket %d of %s%s, update %s", n.host, t.Seq, t.Origin, how, t.Ref)
 	here := place{t.Origin, t.Seq}
 	if old, ok := j.refs[t.Ref]; ok && old != here {
 		if r := j.at(old); r != nil && !r.lost && r.ticket.Ref == t.Ref {
@@ -168,7 +169,7 @@ func (s *Simulation) mayLose(n *node) bool {
 	for _, l := range s.unmended {
 		nodes[l.node] = true
 	}
-	return len(nodes) <= max(1, (len(s.nodes)-1)/2)
+	return len(nodes) <= max(min(1, len(s.nodes)-1), (len(s.nodes)-1)/2)
 }
 
 // mended tells whether a ring has recovered from a loss: what was reported

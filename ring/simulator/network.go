@@ -168,6 +168,7 @@ func (l *link) ask(topic string) {
 		l.topics = make(map[string]bool)
 	}
 	l.topics[topic] = true
+	l.sim.tracef("%s asks %s for %s", l.to.host, l.from.host, topic)
 	l.sim.asked(l)
 	from, life, process := l.from, l.life, l.from.life
 	l.sim.in(l.rng.between(20*time.Microsecond, l.sim.plan.Latency), func() {

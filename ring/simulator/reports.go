@@ -23,6 +23,7 @@ func (s *Simulation) observe(n *node) {
 		s.Result.CoherentReports++
 		s.coherentReport(n)
 	} else if s.quiet() {
+		s.tracef("%s: %s", n.host, n.replica.Dump())
 		s.fail("coherent-soon", "%s is not coherent: %v", n.host, n.replica.State(n.now()).Reasons)
 	}
 	if s.quiet() && s.lag(n) > s.lagBound() {

@@ -13,10 +13,10 @@ import (
 // out steps, then nodes and conditions, then shortens what is left, and
 // begins again until nothing more can go (delta debugging, after Zeller and
 // Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002). It
-// ends early with ctx, and after so many tries.
-func (p *Plan) Shrink(ctx context.Context, checker string, tries int) *Plan {
-	s := &shrinking{ctx: ctx, checker: checker, tries: tries, best: p}
-	for before := -1; s.tries > 0 && s.kept != before; {
+// ends early with ctx.
+func (p *Plan) Shrink(ctx context.Context, checker string) *Plan {
+	s := &shrinking{ctx: ctx, checker: checker, best: p}
+	for before := -1; ctx.Err() == nil && s.kept != before; {
 		before = s.kept
 		s.time()
 		s.steps()
@@ -30,17 +30,15 @@ func (p *Plan) Shrink(ctx context.Context, checker string, tries int) *Plan {
 type shrinking struct {
 	ctx     context.Context
 	checker string
-	tries   int
 	kept    int
 	best    *Plan
 }
 
 // try plays a plan and keeps it if it still fails.
 func (s *shrinking) try(p Plan) bool {
-	if s.tries <= 0 || s.ctx.Err() != nil {
+	if s.ctx.Err() != nil {
 		return false
 	}
-	s.tries--
 	r := p.Play(nil)
 	if r.Failure == nil || r.Failure.Checker != s.checker {
 		return false
@@ -82,7 +80,7 @@ func (s *shrinking) steps() {
 			if !s.try(p) {
 				at += size
 			}
-			if s.tries <= 0 || s.ctx.Err() != nil {
+			if s.ctx.Err() != nil {
 				return
 			}
 		}

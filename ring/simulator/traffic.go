@@ -31,6 +31,12 @@ func (s *Simulation) published(n *node, topic string, payload []byte) {
 		s.bounded(n, "promises kept for a log", z.Offered, 2)
 		s.bounded(n, "requests", z.Asks, maxAsks*max(len(n.in), 1))
 		return
+	case s.trace != nil:
+		run := s.decode(payload[frameHead : len(payload)-frameTail])
+		s.tracef("%s sends tickets %d to %d of %s, as %s", n.host, run.First, run.Last, run.Origin, topic)
+	}
+	switch {
+	case topic == replica.TopicPing:
 	case s.resting:
 		s.fail("rest", "%s sends %d bytes of %q though nothing happens", n.host, len(payload), topic)
 	case topic == replica.TopicTickets:
