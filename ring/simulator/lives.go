@@ -107,6 +107,8 @@ func (s *Simulation) compare(key tickets.Key) {
 	for _, n := range s.nodes {
 		slot, ok := n.table.Lookup(key)
 		switch alive := ok && n.table.Alive(slot, n.wall()); {
+		case !alive && want.expire <= n.replica.Collected():
+			continue // the clock was set back behind an expiry that was final and collected
 		case alive != (want.born != 0 && n.wall() <= want.expire):
 			s.fail("expiry", "%s: %s %q is alive: %v; it lives from %s to %s", n.host, key.Family, key.Name, alive, want.born, want.expire)
 		case !alive:
