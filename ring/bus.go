@@ -58,10 +58,13 @@ func (h handler) Received(upstream, _ string, payload []byte) {
 	if err := n.replica.Receive(n.now(), upstream, message); err != nil {
 		n.log.Debug("message dropped", "upstream", upstream, "err", err)
 	}
-	pending := n.replica.Unstored() != 0
+	pending, crowded := n.replica.Unstored() != 0, n.replica.Crowded()
 	n.unlockAndSend()
 	if pending {
 		signal(n.kick)
+	}
+	if crowded {
+		signal(n.hurry)
 	}
 	signal(n.wake)
 }

@@ -35,7 +35,10 @@ func (r *Replica) NextBatch(now Now) *Batch {
 		out.Blocks = append(out.Blocks, block)
 	}
 	b.blocks = out.Blocks
-	rest := b.split(batchPortions * r.cfg.Portion)
+	var rest batch
+	if !r.cfg.Async { // else nobody waits for it, but the rest would for the next interval
+		rest = b.split(batchPortions * r.cfg.Portion)
+	}
 	for i := range b.runs {
 		t := &b.runs[i]
 		out.Blocks = append(out.Blocks, Block{Origin: t.index, First: t.run.First, Last: t.run.Last, Run: t.encoded, Links: t.links})
@@ -43,6 +46,7 @@ func (r *Replica) NextBatch(now Now) *Batch {
 	b.promise = max(r.promised, max(now.Wall, r.clock.Last()).Add(promiseAhead))
 	if r.leaving {
 		b.promise = r.clock.Last() // no more will be promised, so the next run need not start ahead
+		r.left = true
 	}
 	if r.metaDue || b.promise-r.promised > hlc.Timestamp(promiseAhead/4) {
 		out.Meta = r.encodeMeta(b.promise)
@@ -199,7 +203,7 @@ func (r *Replica) Refused(number uint64) error {
 	}
 	origins := append(r.flying.origins, r.batch.origins...)
 	r.gone = append(r.flying.gone, r.gone...)
-	r.flying, r.batch = nil, batch{origins: origins}
+	r.flying, r.batch, r.left = nil, batch{origins: origins}, false
 	r.numbers++ // whoever waits for the batch that was accumulating is refused too
 	r.metaDue = true
 	return nil
@@ -241,7 +245,7 @@ func (r *Replica) Unstored() uint64 {
 	switch {
 	case !r.batch.empty():
 		return r.numbers + 1
-	case r.leaving && r.metaDue:
+	case r.leaving && !r.left:
 		return r.numbers + 1
 	case r.flying != nil && !r.flying.stored:
 		return r.flying.number
@@ -251,6 +255,10 @@ func (r *Replica) Unstored() uint64 {
 
 // Leave ends minting and promising: the next batch records how far both went.
 func (r *Replica) Leave() { r.leaving, r.metaDue = true, true }
+
+// Crowded tells that so much waits for the disk that the next batch should
+// not wait for more: soon nothing would be asked for.
+func (r *Replica) Crowded() bool { return r.batch.bytes > maxAheadBytes/2 }
 
 // MetaDue tells that the mark behind our promises has to move on, by a batch.
 func (r *Replica) MetaDue() bool { return r.metaDue && r.flying == nil }

@@ -89,6 +89,7 @@ type Replica struct {
 	promised hlc.Timestamp // durable: no later promise was ever given
 	metaDue  bool
 	leaving  bool
+	left     bool // and the batch that records it was sealed
 	// failed is why the table can no longer be trusted: nothing more is persisted.
 	failed error
 
