@@ -135,16 +135,10 @@ func (in *intake) wake(list []*call) {
 	in.mu.Lock()
 	in.waiting -= commands
 	in.mu.Unlock()
-	for i, c := range list {
-		if c.done <- struct{}{}; i%wakeTogether == wakeTogether-1 {
-			runtime.Gosched()
-		}
+	for _, c := range list {
+		c.done <- struct{}{}
 	}
 }
-
-// wakeTogether is how many callers are woken before others may run: a
-// committer back from the disk waits behind no more of them than that.
-const wakeTogether = 16
 
 // wakeLater has them given by mintLoop.
 func (in *intake) wakeLater(list []*call) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math"
 	"runtime"
 	"time"
 
@@ -26,6 +27,9 @@ const (
 	// maxLastRows is how many rows, each in a page of its own, are written when
 	// the node closes; where more changed, folding is quicker.
 	maxLastRows = 20_000
+	// tiring is after how many tickets what was needed for them is given back
+	// when the node is idle, as it is after the start.
+	tiring = 10_000
 	// rowsTogether are encoded under the lock at once, in about 0.2 ms.
 	rowsTogether = 512
 )
@@ -34,10 +38,12 @@ func (n *Node) checkpointLoop() {
 	ticker := time.NewTicker(checkpointLook)
 	defer ticker.Stop()
 	last, written := time.Now(), n.stored()
-	seen := written
+	seen, rested := written, uint64(math.MaxUint64)
 	for {
 		select {
 		case <-n.stop:
+			return
+		case <-n.draining:
 			return
 		case <-ticker.C:
 		}
@@ -45,16 +51,47 @@ func (n *Node) checkpointLoop() {
 		idle := stored == seen
 		seen = stored
 		rows, claims := n.unflushed()
+		if idle && rows == 0 && claims == 0 && (rested > stored || stored-rested >= tiring) {
+			n.rest()
+			rested = stored
+		}
 		if rows == 0 && claims == 0 || !idle && stored-written < maxTail && claims < maxClaims && time.Since(last) < checkpointEvery {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		if err := n.checkpoint(ctx); err != nil {
+		ctx, cancel := n.untilDrained(time.Minute)
+		if err := n.checkpoint(ctx); err != nil && !n.closing.Load() {
 			n.log.Warn("the index could not be written, it will be tried again", "err", err)
 		}
 		cancel()
 		last, written = time.Now(), stored
 	}
+}
+
+// rest gives back memory that the next work will ask for again.
+func (n *Node) rest() {
+	n.mu.Lock()
+	n.replica.Rest()
+	n.mu.Unlock()
+	n.store.Rest()
+	if n.cfg.Rested != nil {
+		n.cfg.Rested()
+	}
+}
+
+// untilDrained is a context for what need not be finished: it ends when the
+// node begins to close.
+func (n *Node) untilDrained(limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	n.done.Go(func() {
+		select {
+		case <-n.stop:
+			cancel()
+		case <-n.draining:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
 }
 
 // stored is how many tickets the table has taken in.
@@ -85,12 +122,13 @@ func (n *Node) lastCheckpoint(ctx context.Context) error {
 func (n *Node) checkpoint(ctx context.Context) error {
 	n.flushing.Lock()
 	defer n.flushing.Unlock()
-	if rows, claims := n.unflushed(); rows == 0 && claims == 0 {
+	changed, claims := n.unflushed()
+	if changed == 0 && claims == 0 {
 		return nil
 	}
 	n.mu.Lock()
 	flush := n.table.BeginFlush()
-	c := &replica.Checkpoint{Covers: n.replica.Covers()}
+	c := &replica.Checkpoint{Covers: n.replica.Covers(), Rows: make([]replica.Row, 0, changed)}
 	orphans := n.orphans
 	n.mu.Unlock()
 	for _, claim := range flush.Claims() {
@@ -99,6 +137,9 @@ func (n *Node) checkpoint(ctx context.Context) error {
 	}
 	var rows []tickets.RowAt
 	for more := true; more; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n.mu.Lock()
 		rows, more = flush.Rows(rows[:0], rowsTogether)
 		n.mu.Unlock()
@@ -120,7 +161,7 @@ func (n *Node) checkpoint(ctx context.Context) error {
 	if c.Drop, err = n.orphaned(orphans); err != nil {
 		return err
 	}
-	if err := n.store.Checkpoint(c); err != nil {
+	if err := n.store.Checkpoint(ctx, c); err != nil {
 		return err
 	}
 	n.mu.Lock()

@@ -12,7 +12,9 @@ import (
 // so that a new id costs no look at the disk. It is a split block Bloom filter
 // (Putze, Sanders and Singler 2007; Apache Parquet has the form used here): one
 // bit in each of the eight words of one block. It grows by levels of double size
-// (Almeida et al. 2007, without the tightening), and takes 1.5 to 3 bytes an id.
+// (Almeida et al. 2007, without the tightening), and takes 1.5 to 3 bytes an id. It is
+// not bounded otherwise: ids stay in the index for as long as their tickets in the ledger, and those
+// that are collected there leave the filter only at the next start.
 //
 // Ids are added before the table lets go of them; those of former runs are
 // added in the background after the start, and until then it knows nothing.

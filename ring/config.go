@@ -35,6 +35,9 @@ type Config struct {
 	CheckCommand []string // argv of a process that checks the files; see boltstore.Options
 	Logger       *slog.Logger
 	Registerer   prometheus.Registerer
+	// Rested is called when the node has nothing more to do after much work:
+	// the moment to give memory back. Where nil, nobody is told.
+	Rested func()
 	// Wall is the wall clock, time.Now where nil.
 	Wall func() time.Time
 }

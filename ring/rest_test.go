@@ -1,6 +1,9 @@
 package ring
 
 import (
+	"context"
+	"errors"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +25,37 @@ func BenchmarkStop(b *testing.B) {
 			b.Logf("%d updates before: closed in %v, open again in %v", updates, closed.Sub(began), time.Since(closed))
 		}
 		closeNode(b, n)
+	}
+}
+
+// TestClosingEndsACheckpoint: the index need not be whole when a node closes,
+// and what it lacks is not lost.
+func TestClosingEndsACheckpoint(t *testing.T) {
+	dir := t.TempDir() + "/data"
+	n := open(t, Config{Data: dir})
+	for i := range 3 {
+		add(t, n, "x", "2", "id"+strconv.Itoa(i))
+	}
+	ctx, cancel := n.untilDrained(time.Hour)
+	defer cancel()
+	n.Drain()
+	<-ctx.Done()
+	if err := n.checkpoint(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if rows, _ := n.unflushed(); rows == 0 {
+		t.Fatal("all is in the index")
+	}
+	closeNode(t, n)
+	verified(t, dir)
+	n = open(t, Config{Data: dir})
+	defer closeNode(t, n)
+	if got := n.total("x"); got != "6" {
+		t.Fatal(got)
+	}
+	n.rest()
+	if got := add(t, n, "x", "2", "id1"); !got.Replayed || n.total("x") != "6" {
+		t.Fatalf("%+v", got)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,7 +41,7 @@ func openNodeAt(ctx context.Context, s *serveSettings, log *slog.Logger, registr
 		Topology: s.topology, Host: s.host, Data: s.data, Bind: s.pub,
 		Durability: s.durability, MaxClockSkew: s.maxClockSkew, ExpiryGrace: s.expiryGrace, AcceptRewind: s.acceptRewind,
 		CheckCommand: []string{program, checkFilesCommand, "--", s.data}, Logger: log, Registerer: registry,
-		Wall: clock,
+		Wall: clock, Rested: debug.FreeOSMemory,
 	}
 	if s.ringTLS != (tlsFiles{}) {
 		conf.TLS = &zmqbus.TLSFiles{Cert: s.ringTLS.cert, Key: s.ringTLS.key, CA: s.ringTLS.ca}

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -106,7 +107,7 @@ func millionRows(b *testing.B) *Store {
 	for i := range c.Claims {
 		c.Claims[i].Hash = claimHash(i)
 	}
-	if err := s.Checkpoint(c); err != nil {
+	if err := s.Checkpoint(context.Background(), c); err != nil {
 		b.Fatal(err)
 	}
 	return s
@@ -144,7 +145,7 @@ func BenchmarkIndex(b *testing.B) {
 			c.Rows[i] = replica.Row{Slot: rand.Uint32N(1_000_000), Data: make([]byte, 60)}
 		}
 		for b.Loop() {
-			if err := s.Checkpoint(c); err != nil {
+			if err := s.Checkpoint(context.Background(), c); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -3,7 +3,9 @@ package boltstore
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
+	"errors"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -24,23 +26,24 @@ const fillIndex = 0.8
 // as being made, and LoadIndex finds nothing until one with Covers follows.
 // That lets a large index be made anew in pieces.
 //
-// ErrNoSpace leaves it as it was. After ErrIndex it cannot be used any more:
+// When ctx ends, so does the checkpoint, unless it is already being written to
+// the disk. That error and ErrNoSpace leave the index as it was. After ErrIndex it cannot be used any more:
 // see ResetIndex.
-func (s *Store) Checkpoint(c *replica.Checkpoint) error {
+func (s *Store) Checkpoint(ctx context.Context, c *replica.Checkpoint) error {
 	return s.indexDo(func(d *database) error {
-		return d.update(func(tx *bbolt.Tx) error { return applyCheckpoint(tx, c) })
+		return d.update(func(tx *bbolt.Tx) error { return applyCheckpoint(ctx, tx, c) })
 	})
 }
 
-func applyCheckpoint(tx *bbolt.Tx, c *replica.Checkpoint) error {
+func applyCheckpoint(ctx context.Context, tx *bbolt.Tx, c *replica.Checkpoint) error {
 	rows := sorted(c.Rows, func(a, b replica.Row) int { return cmp.Compare(a.Slot, b.Slot) })
-	if err := putRows(tx, rows); err != nil {
+	if err := putRows(ctx, tx, rows); err != nil {
 		return err
 	}
-	if err := putClaims(tx, c); err != nil {
+	if err := putClaims(ctx, tx, c); err != nil {
 		return err
 	}
-	if err := putMarks(tx, c.Marks); err != nil {
+	if err := errors.Join(putMarks(tx, c.Marks), ctx.Err()); err != nil {
 		return err
 	}
 	meta := tx.Bucket(bucketMeta)
@@ -52,6 +55,15 @@ func applyCheckpoint(tx *bbolt.Tx, c *replica.Checkpoint) error {
 		covers = binary.BigEndian.AppendUint64(covers, seq)
 	}
 	return putIndexMeta(meta, keyCovers, covers)
+}
+
+// ended looks at ctx before some of the puts: after a hundred that each load
+// another page, a millisecond has passed at the most.
+func ended(ctx context.Context, i int) error {
+	if i%128 == 0 {
+		return ctx.Err()
+	}
+	return nil
 }
 
 // sorted is list in order: bbolt inserts rising keys several times faster.
@@ -66,7 +78,7 @@ func sorted[T any](list []T, compare func(a, b T) int) []T {
 
 // putRows takes them sorted by slot. Values must keep their bytes until the
 // transaction ends, so they share one buffer that never grows.
-func putRows(tx *bbolt.Tx, rows []replica.Row) error {
+func putRows(ctx context.Context, tx *bbolt.Tx, rows []replica.Row) error {
 	size := 0
 	for i := range rows {
 		size += len(rows[i].Data) + sumBytes
@@ -76,6 +88,9 @@ func putRows(tx *bbolt.Tx, rows []replica.Row) error {
 	buf := make([]byte, 0, size)
 	var key [4]byte
 	for i := range rows {
+		if err := ended(ctx, i); err != nil {
+			return err
+		}
 		binary.BigEndian.PutUint32(key[:], rows[i].Slot)
 		if rows[i].Data == nil {
 			if err := bucket.Delete(key[:]); err != nil {
@@ -111,7 +126,7 @@ func dropMarks(marks *bbolt.Bucket, slot []byte) error {
 	return nil
 }
 
-func putClaims(tx *bbolt.Tx, c *replica.Checkpoint) error {
+func putClaims(ctx context.Context, tx *bbolt.Tx, c *replica.Checkpoint) error {
 	bucket := tx.Bucket(bucketClaims)
 	bucket.FillPercent = fillIndex
 	drop := sorted(c.Drop, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
@@ -123,6 +138,9 @@ func putClaims(tx *bbolt.Tx, c *replica.Checkpoint) error {
 	claims := sorted(c.Claims, func(a, b replica.Claim) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
 	buf := make([]byte, 0, len(claims)*(12+sumBytes))
 	for i := range claims {
+		if err := ended(ctx, i); err != nil {
+			return err
+		}
 		from := len(buf)
 		buf = appendClaim(buf, &claims[i])
 		if err := bucket.Put(claims[i].Hash[:], buf[from:len(buf):len(buf)]); err != nil {

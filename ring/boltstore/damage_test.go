@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -237,7 +238,7 @@ func TestCheckPassesEveryState(t *testing.T) {
 			for range 500 {
 				c.Rows = append(c.Rows, replica.Row{Slot: w.rnd.Uint32N(4000)})
 			}
-			if err := s.Checkpoint(c); err != nil {
+			if err := s.Checkpoint(context.Background(), c); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -390,7 +391,7 @@ func TestLedgerBehindIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(s.Checkpoint(w.checkpoint(10)), s.Close(), copyFile(filepath.Join(older, ledgerName), filepath.Join(dir, ledgerName))); err != nil {
+	if err := errors.Join(s.Checkpoint(context.Background(), w.checkpoint(10)), s.Close(), copyFile(filepath.Join(older, ledgerName), filepath.Join(dir, ledgerName))); err != nil {
 		t.Fatal(err)
 	}
 	s = mustOpen(t, dir, options())

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -212,7 +213,7 @@ func TestIndexIsMadeAnew(t *testing.T) {
 			if covers, err := s.LoadIndex(nil); covers != nil || err != nil || s.Restored() {
 				t.Fatal(covers, err, s.Restored())
 			}
-			if err := errors.Join(s.Checkpoint(w.checkpoint(50)), s.Close()); err != nil {
+			if err := errors.Join(s.Checkpoint(context.Background(), w.checkpoint(50)), s.Close()); err != nil {
 				t.Fatal(err)
 			}
 			s = mustOpen(t, dir, options())
@@ -232,14 +233,14 @@ func TestIndexDamagedInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, s.EachClaim(func(replica.Claim) error { return nil }), ErrIndex)
-	wantError(t, s.Checkpoint(w.checkpoint(5)), ErrIndex)
+	wantError(t, s.Checkpoint(context.Background(), w.checkpoint(5)), ErrIndex)
 	if err := s.Commit(w.batch()); err != nil {
 		t.Fatal(err)
 	}
 	if covers, err := s.LoadIndex(func(replica.Row) error { return nil }); covers != nil || err != nil {
 		t.Fatal(covers, err)
 	}
-	if err := s.Checkpoint(w.checkpoint(5)); err != nil {
+	if err := s.Checkpoint(context.Background(), w.checkpoint(5)); err != nil {
 		t.Fatal(err)
 	}
 	if covers, err := s.LoadIndex(func(replica.Row) error { return nil }); covers == nil || err != nil {

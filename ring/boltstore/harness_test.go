@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -191,7 +192,7 @@ func fill(t testing.TB, dir string, seed uint64, commits, rows int) *writer {
 		}
 	}
 	if rows > 0 {
-		if err := s.Checkpoint(w.checkpoint(rows)); err != nil {
+		if err := s.Checkpoint(context.Background(), w.checkpoint(rows)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -81,7 +82,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	c := w.checkpoint(20000)
 	c.Covers = s.Ends()
-	wantError(t, s.Checkpoint(c), ErrNoSpace)
+	wantError(t, s.Checkpoint(context.Background(), c), ErrNoSpace)
 	want := mustDigest(t, same)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -168,7 +169,7 @@ func TestIndex(t *testing.T) {
 		Claims: []replica.Claim{{Hash: [16]byte{9}, Ref: tickets.Ref{Origin: 1, Seq: 5}}, {Hash: [16]byte{2}, Ref: tickets.Ref{Seq: 6}}},
 		Marks:  []replica.Mark{{Slot: 3, Origin: 1, At: 20, Seq: 2, Sum: []byte("b")}, {Slot: 3, Origin: 1, At: 10, Seq: 1, Sum: []byte("a")}, {Slot: 9, Origin: 0, At: 5, Seq: 7, Sum: []byte("z")}},
 	}
-	if err := s.Checkpoint(c); err != nil {
+	if err := s.Checkpoint(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
 	if c.Rows[0].Slot != 9 || c.Marks[0].At != 20 {
@@ -198,7 +199,7 @@ func TestIndex(t *testing.T) {
 			t.Fatalf("Mark(%+v) = %+v %v %v", want, m, found, err)
 		}
 	}
-	if err := s.Checkpoint(&replica.Checkpoint{Covers: w.ends, Rows: []replica.Row{{Slot: 3}}, Drop: [][16]byte{{9}, {200}}}); err != nil {
+	if err := s.Checkpoint(context.Background(), &replica.Checkpoint{Covers: w.ends, Rows: []replica.Row{{Slot: 3}}, Drop: [][16]byte{{9}, {200}}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := load(); got != "1= 9=nine " {
@@ -222,7 +223,7 @@ func TestUnfinishedIndexIsNotUsed(t *testing.T) {
 	s := mustOpen(t, dir, options())
 	c := w.checkpoint(10)
 	c.Covers = nil
-	if err := s.Checkpoint(c); err != nil {
+	if err := s.Checkpoint(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
 	if covers, err := s.LoadIndex(func(replica.Row) error { t.Fatal("a row"); return nil }); covers != nil || err != nil {
@@ -265,7 +266,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%10 == 0 {
-			if err := s.Checkpoint(w.checkpoint(20)); err != nil {
+			if err := s.Checkpoint(context.Background(), w.checkpoint(20)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -285,9 +286,57 @@ func TestClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, s.Commit(w.batch()), ErrClosed)
-	wantError(t, s.Checkpoint(w.checkpoint(1)), ErrClosed)
+	wantError(t, s.Checkpoint(context.Background(), w.checkpoint(1)), ErrClosed)
 	_, _, err := s.Claim([16]byte{})
 	wantError(t, err, ErrClosed)
 	wantError(t, s.Backup(os.Stdout), ErrClosed)
 	wantError(t, s.ResetIndex(), ErrClosed)
+}
+
+// countdown is a context that ends once it was asked often enough.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestCheckpointEndsWithItsContext: wherever it ends, the index stays as it
+// was and can be written later.
+func TestCheckpointEndsWithItsContext(t *testing.T) {
+	dir := t.TempDir()
+	w := fill(t, dir, 5, 10, 0)
+	s := mustOpen(t, dir, options())
+	digest := func() string {
+		t.Helper()
+		d, err := digestIndex(s)
+		if err != nil || d == "" {
+			t.Fatal(d, err)
+		}
+		return d
+	}
+	if err := s.Checkpoint(t.Context(), w.checkpoint(300)); err != nil {
+		t.Fatal(err)
+	}
+	s.Rest()
+	want, next := digest(), w.checkpoint(300)
+	ended := 0
+	for ; ; ended++ {
+		err := s.Checkpoint(&countdown{t.Context(), ended}, next)
+		if err == nil {
+			break
+		}
+		wantError(t, err, context.Canceled)
+		if got := digest(); got != want {
+			t.Fatalf("ended after %d looks: the index changed", ended)
+		}
+	}
+	if ended < 3 || digest() == want {
+		t.Fatalf("ended %d times", ended)
+	}
 }

@@ -124,6 +124,9 @@ func (r *Replica) recycle(o *ownTickets) {
 	*o = ownTickets{}
 }
 
+// Rest lets go of what is kept only for its next use.
+func (r *Replica) Rest() { r.spare = nil }
+
 // Submit mints a ticket for a command, or says why not. The ticket goes into
 // the next batch.
 func (r *Replica) Submit(now Now, c *Command) Receipt {
