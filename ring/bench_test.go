@@ -319,6 +319,7 @@ func BenchmarkMemory(b *testing.B) {
 		if err := n.checkpoint(b.Context()); err != nil {
 			b.Fatal(err)
 		}
+		n.rest() // as it does by itself
 		var with, without runtime.MemStats
 		runtime.GC()
 		runtime.GC()

@@ -22,7 +22,7 @@ var bytesOf = Work{
 }
 
 // settleTime is how long a server may use to come to rest after it was filled.
-const settleTime = 3 * time.Second
+const settleTime = 10 * time.Second
 
 func runMemory(ctx context.Context, e *Env) ([]measure.Result, error) {
 	counters := e.scaled(manyCounters)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -41,7 +42,7 @@ func openNodeAt(ctx context.Context, s *serveSettings, log *slog.Logger, registr
 		Topology: s.topology, Host: s.host, Data: s.data, Bind: s.pub,
 		Durability: s.durability, MaxClockSkew: s.maxClockSkew, ExpiryGrace: s.expiryGrace, AcceptRewind: s.acceptRewind,
 		CheckCommand: []string{program, checkFilesCommand, "--", s.data}, Logger: log, Registerer: registry,
-		Wall: clock, Rested: debug.FreeOSMemory,
+		Wall: clock, Rested: giveBack,
 	}
 	if s.ringTLS != (tlsFiles{}) {
 		conf.TLS = &zmqbus.TLSFiles{Cert: s.ringTLS.cert, Key: s.ringTLS.key, CA: s.ringTLS.ca}
@@ -64,6 +65,15 @@ func openNodeAt(ctx context.Context, s *serveSettings, log *slog.Logger, registr
 		return nil, errors.Join(err, node.Close(ctx))
 	}
 	return o, nil
+}
+
+// giveBack returns free memory to the system, which the runtime by itself
+// keeps in case it is needed again: about as much as is in use. It collects
+// twice, as what lies in a sync.Pool (the pages that bbolt has written) is
+// let go of by the second collection after it was put there.
+func giveBack() {
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 func (o *openNode) handler() http.Handler { return o.api }
