@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-zeromq/zmq4"
 
 	"bluerings/hlc"
 	"bluerings/tickets"
@@ -302,36 +305,105 @@ func BenchmarkBurst(b *testing.B) {
 }
 
 // BenchmarkPropagation makes single updates at one node and waits for each to
-// be readable at the other.
+// be readable at the other; in turns with them, a bare message from one zmq4
+// socket to another and a bare write of 4 KiB to a file with one fsync.
 func BenchmarkPropagation(b *testing.B) {
 	topo, dir := generate(b, "full-mesh", 2), b.TempDir()
 	hosts := topo.Members()
 	from, to := member(b, topo, hosts[0], dir, Durability{}), member(b, topo, hosts[1], dir, Durability{})
-	ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
 	if err := from.WaitCoherent(ctx); err != nil {
 		b.Fatal(err)
 	}
-	var took, own []time.Duration
+	bare := newBarePath(b, dir)
+	var own, took, message, fsync []time.Duration
 	key := tickets.Key{Family: tickets.Counters, Name: "probe"}
 	b.ResetTimer()
 	for i := range b.N {
 		began := time.Now()
 		applyAll(b, from, []Command{{Op: tickets.CounterAdd, Name: "probe", Amount: value.FromInt64(1), Expire: hlc.Never}})
-		own = append(own, time.Since(began))
-		began = time.Now()
-		for {
-			if r, ok := to.Read(key); ok && r.Value.Equal(to.Kind(), value.FromInt64(int64(i+1))) {
-				break
-			}
-			runtime.Gosched()
+		acked := time.Now()
+		want := value.FromInt64(int64(i + 1))
+		err := to.wait(ctx, func() bool {
+			r, ok := to.reading(key)
+			return ok && r.Value.Equal(to.Kind(), want)
+		})
+		if err != nil {
+			b.Fatal(err)
 		}
-		took = append(took, time.Since(began))
-		time.Sleep(5 * time.Millisecond)
+		own, took = append(own, acked.Sub(began)), append(took, time.Since(acked))
+		time.Sleep(2 * time.Millisecond)
+		m, f := bare.once(b)
+		message, fsync = append(message, m), append(fsync, f)
+		time.Sleep(2 * time.Millisecond)
 	}
 	b.StopTimer()
 	reportQuantiles(b, "acknowledged", own)
 	reportQuantiles(b, "propagation", took)
+	reportQuantiles(b, "bare-message", message)
+	reportQuantiles(b, "bare-fsync", fsync)
 	closeNode(b, from)
 	closeNode(b, to)
+}
+
+// barePath is what a message and a file cost by themselves.
+type barePath struct {
+	pub  zmq4.Socket
+	got  chan time.Time
+	file *os.File
+}
+
+func newBarePath(b *testing.B, dir string) *barePath {
+	quiet := []zmq4.Option{zmq4.WithTimeout(-1), zmq4.WithAutomaticReconnect(false)}
+	p := &barePath{pub: zmq4.NewPub(context.Background(), quiet...), got: make(chan time.Time, 1)}
+	if err := p.pub.Listen("tcp://127.0.0.1:0"); err != nil {
+		b.Fatal(err)
+	}
+	sub := zmq4.NewSub(context.Background())
+	if err := errors.Join(sub.SetOption(zmq4.OptionSubscribe, ""), sub.Dial("tcp://"+p.pub.Addr().String())); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = sub.Close(); _ = p.pub.Close() })
+	var err error
+	if p.file, err = os.Create(filepath.Join(dir, "bare")); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = p.file.Close() })
+	go func() {
+		for {
+			if _, err := sub.Recv(); err != nil {
+				return
+			}
+			p.got <- time.Now()
+		}
+	}()
+	for { // until the subscription is in force
+		_ = p.pub.Send(zmq4.NewMsg(make([]byte, 100)))
+		select {
+		case <-p.got:
+			time.Sleep(10 * time.Millisecond)
+			for len(p.got) > 0 {
+				<-p.got
+			}
+			return p
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (p *barePath) once(b *testing.B) (message, fsync time.Duration) {
+	began := time.Now()
+	if err := p.pub.Send(zmq4.NewMsg(make([]byte, 100))); err != nil {
+		b.Fatal(err)
+	}
+	message = (<-p.got).Sub(began)
+	began = time.Now()
+	if _, err := p.file.WriteAt(make([]byte, 4096), 0); err != nil {
+		b.Fatal(err)
+	}
+	if err := p.file.Sync(); err != nil {
+		b.Fatal(err)
+	}
+	return message, time.Since(began)
 }
