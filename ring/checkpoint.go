@@ -2,13 +2,10 @@ package ring
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"math"
 	"runtime"
 	"time"
 
-	"bluerings/ring/boltstore"
 	"bluerings/ring/replica"
 	"bluerings/tickets"
 )
@@ -131,9 +128,15 @@ func (n *Node) checkpoint(ctx context.Context) error {
 	c := &replica.Checkpoint{Covers: n.replica.Covers(), Rows: make([]replica.Row, 0, changed)}
 	orphans := n.orphans
 	n.mu.Unlock()
+	collected := make(map[replica.Claim]bool, len(orphans))
+	for _, claim := range orphans {
+		collected[claim] = true
+	}
 	for _, claim := range flush.Claims() {
-		c.Claims = append(c.Claims, replica.Claim(claim))
-		n.claims.add(claim.Hash)
+		if claim := replica.Claim(claim); !collected[claim] {
+			c.Claims = append(c.Claims, claim)
+			n.claims.add(claim.Hash)
+		}
 	}
 	var rows []tickets.RowAt
 	for more := true; more; {
@@ -185,148 +188,4 @@ func (n *Node) orphaned(orphans []replica.Claim) (drop [][16]byte, err error) {
 		}
 	}
 	return drop, nil
-}
-
-// collectLoop removes the tickets of names that expired long enough ago.
-func (n *Node) collectLoop() {
-	if n.cfg.ExpiryGrace < 0 {
-		return
-	}
-	ticker := time.NewTicker(min(time.Minute, max(n.cfg.ExpiryGrace/4, 10*time.Millisecond)))
-	defer ticker.Stop()
-	for {
-		select {
-		case <-n.stop:
-			return
-		case <-ticker.C:
-		}
-		if err := n.collect(); err != nil && !errors.Is(err, boltstore.ErrNoSpace) {
-			n.log.Warn("expired tickets could not be collected", "err", err)
-		}
-	}
-}
-
-// uncollected is what left the table and is not out of the ledger yet.
-type uncollected struct {
-	chains  []tickets.Chain      // to be walked
-	tickets map[tickets.Ref]bool // found by walking
-	ids     []replica.Claim      // those of the tickets
-}
-
-// collect takes names out of the table that expired before everything final,
-// and then their tickets out of the ledger. Nobody can extend them any more:
-// an extension would carry a timestamp before their expiry. What it could not
-// finish, it does the next time.
-func (n *Node) collect() error {
-	n.mu.Lock()
-	if n.replica.Collect(n.Now().Add(-n.cfg.ExpiryGrace), 1000) {
-		w := n.await(n.replica.NextNumber())
-		n.mu.Unlock()
-		signal(n.kick)
-		select {
-		case <-w.done:
-		case <-n.stop:
-			return nil
-		}
-		if w.err != nil {
-			return w.err
-		}
-		n.mu.Lock()
-	}
-	for _, name := range n.replica.TakeGone() { // their collection is on record
-		n.gone.chains = append(n.gone.chains, name.Heads...)
-	}
-	n.mu.Unlock()
-	walk := walker{store: n.store, kind: n.kind}
-	for ; len(n.gone.chains) > 0; n.gone.chains = n.gone.chains[1:] {
-		if err := n.gone.walk(&walk, n.gone.chains[0]); err != nil {
-			return err
-		}
-	}
-	return n.rewrite()
-}
-
-// walk finds the tickets of a chain.
-func (u *uncollected) walk(w *walker, head tickets.Chain) error {
-	if u.tickets == nil {
-		u.tickets = make(map[tickets.Ref]bool)
-	}
-	for seq := head.Head; seq > 0; {
-		ref := tickets.Ref{Origin: head.Origin, Seq: seq}
-		t, back, err := w.Ticket(ref)
-		if errors.Is(err, tickets.ErrCollected) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		u.tickets[ref] = true
-		if t.ID != "" {
-			u.ids = append(u.ids, replica.Claim{Hash: tickets.ClaimHash(t.Key(), t.ID), Ref: ref})
-		}
-		if back == 0 {
-			return nil
-		}
-		seq -= back
-	}
-	return nil
-}
-
-// rewrite stores the blocks that hold collected tickets again, without them.
-func (n *Node) rewrite() error {
-	done := make(map[tickets.Ref]bool)
-	batch := &replica.Batch{}
-	for ref := range n.gone.tickets {
-		b, ok, err := n.store.BlockOf(ref.Origin, ref.Seq)
-		if err != nil {
-			return err
-		}
-		if first := (tickets.Ref{Origin: ref.Origin, Seq: b.First}); !ok || done[first] {
-			continue
-		} else {
-			done[first] = true
-		}
-		slim, err := without(n, b, n.gone.tickets)
-		if err != nil {
-			return err
-		}
-		batch.Rewrite = append(batch.Rewrite, slim)
-		if len(batch.Rewrite) == 100 {
-			if err := n.store.Commit(batch); err != nil {
-				return err
-			}
-			batch = &replica.Batch{}
-		}
-	}
-	if len(batch.Rewrite) > 0 {
-		if err := n.store.Commit(batch); err != nil {
-			return err
-		}
-	}
-	n.mu.Lock()
-	n.orphans = append(n.orphans, n.gone.ids...)
-	n.mu.Unlock()
-	n.gone.tickets, n.gone.ids = nil, nil
-	return nil
-}
-
-func without(n *Node, b replica.Block, drop map[tickets.Ref]bool) (replica.Block, error) {
-	run, err := tickets.DecodeRun(n.kind, b.Run)
-	if err != nil {
-		return b, err
-	}
-	backs, err := decodeLinks(b.Links, len(run.Tickets))
-	if err != nil {
-		return b, err
-	}
-	kept := &tickets.Run{Origin: run.Origin, First: run.First, Last: run.Last}
-	var links []byte
-	for i := range run.Tickets {
-		if !drop[tickets.Ref{Origin: b.Origin, Seq: run.Tickets[i].Seq}] {
-			kept.Tickets = append(kept.Tickets, run.Tickets[i])
-			links = binary.AppendUvarint(links, backs[i])
-		}
-	}
-	b.Run, b.Links = tickets.NewEncoder(n.kind).AppendRun(nil, kept), links
-	return b, nil
 }

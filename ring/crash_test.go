@@ -126,9 +126,11 @@ func TestCollectionIsOnRecordFirst(t *testing.T) {
 	n = open(t, Config{Data: dir, ExpiryGrace: -1})
 	waitUntil(t, "its end is final again", func() bool { return n.Verdict().FinalThrough > command.Expire })
 	halt(n)
-	n.cfg.ExpiryGrace = 0
 	collected := make(chan error, 1)
-	go func() { collected <- n.collect() }()
+	go func() {
+		_, err := n.collect(n.Now())
+		collected <- err
+	}()
 	select {
 	case err := <-collected:
 		if err != nil {

@@ -149,27 +149,34 @@ func (t *Table) Superseded(slot uint32) []Loser {
 	return list
 }
 
-// Expired lists names whose life ended before a time, at most limit of them.
+// Expired lists names whose life ended before a time, at most limit of them;
+// it goes on where the last call ended, and with fewer it has seen them all.
 // Names with a ticket minted at or after that time are not among them: it may
-// belong to a life whose beginning is still on its way.
+// belong to a life whose beginning is still on its way. It needs the table alone.
 func (t *Table) Expired(before hlc.Timestamp, limit int) []uint32 {
 	var list []uint32
-	for slot := range t.slots {
+	for range t.slots {
 		if len(list) >= limit {
 			break
 		}
-		if !t.rows.has(slot) {
-			continue
+		slot := t.swept
+		if t.swept++; t.swept >= t.slots {
+			t.swept = 0
 		}
-		r := t.rows.at(slot)
-		if r.flags&rowLive == 0 || max(r.expire, r.born) >= before {
-			continue
-		}
-		if f := t.spread[slot]; f == nil || f.lastOrphan < before {
+		if t.rows.has(slot) && t.overBefore(slot, before) {
 			list = append(list, slot)
 		}
 	}
 	return list
+}
+
+func (t *Table) overBefore(slot uint32, before hlc.Timestamp) bool {
+	r := t.rows.at(slot)
+	if r.flags&rowLive == 0 || max(r.expire, r.born) >= before {
+		return false
+	}
+	f := t.spread[slot]
+	return f == nil || f.lastOrphan < before
 }
 
 // MemoryBytes estimates what the table keeps in memory.

@@ -34,6 +34,7 @@ type Table struct {
 	free  []uint32 // maybe vacant
 
 	forgotten uint32 // changes when names are forgotten: see Place
+	swept     uint32 // where Expired goes on
 
 	claims claims
 	marks  marks
