@@ -197,7 +197,7 @@ func (n *Node) takeIn() {
 			w.calls = append(w.calls, c)
 			continue
 		} else {
-			n.complete(c, now.Wall, nil)
+			n.complete(c, n.replica.Time(now), nil)
 		}
 		n.answered = append(n.answered, c)
 	}
@@ -271,7 +271,7 @@ func (n *Node) applyNow(c *call) error {
 	now := n.now()
 	n.table.FindAll(c.places)
 	_, minted := n.mint(now, c)
-	n.complete(c, now.Wall, nil)
+	n.complete(c, n.replica.Time(now), nil)
 	if n.waiting += minted; minted > 0 {
 		signal(n.kick)
 	}

@@ -220,7 +220,7 @@ func ownTickets(b *replica.Batch, r *replica.Replica) int {
 // release answers everybody who waits for batches through number. The lock
 // must be held, and takeAnswered must follow.
 func (n *Node) release(number uint64, err error) {
-	now := n.Now()
+	now := n.time()
 	for b, w := range n.waiters {
 		if b > number {
 			continue

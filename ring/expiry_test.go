@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,5 +127,43 @@ func TestIDsOfCollectedTicketsLeaveTheIndex(t *testing.T) {
 	closeNode(t, n)
 	if found, err := Verify(t.Context(), dir, io.Discard); err != nil || found != 0 {
 		t.Fatalf("%d differences, %v", found, err)
+	}
+}
+
+// TestLivesByAClockThatWasSetBack: where the wall clock lies behind the tickets,
+// lives go by the tickets: none ends before it begins, and what is final has passed.
+func TestLivesByAClockThatWasSetBack(t *testing.T) {
+	var back atomic.Int64
+	wall := func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+	n := open(t, Config{Data: t.TempDir() + "/data", Wall: wall, ExpiryGrace: -1})
+	defer closeNode(t, n)
+	key := tickets.Key{Family: tickets.Counters, Name: "short"}
+	apply := func(expire hlc.Timestamp) Outcome {
+		out, err := n.Apply(t.Context(), []Command{{Op: tickets.CounterAdd, Name: "short", Amount: value.FromInt64(1), ID: "once", Expire: expire}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out[0]
+	}
+	end := n.Now().Add(200 * time.Millisecond)
+	if o := apply(end); o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	waitUntil(t, "its end is final", func() bool { return n.Verdict().FinalThrough > end })
+	back.Store(int64(time.Hour))
+	if n.Now() < n.Verdict().FinalThrough {
+		t.Errorf("it is %s, and %s is final", n.Now(), n.Verdict().FinalThrough)
+	}
+	if r, known := n.Read(key); known {
+		t.Errorf("it lives until %s again", r.Expire)
+	}
+	if o := apply(0); !errors.Is(o.Err, ErrUnknown) {
+		t.Errorf("a retry after the end: %+v", o)
+	}
+	if o := apply(hlc.FromTime(wall()).Add(time.Minute)); !errors.Is(o.Err, ErrExpireInPast) {
+		t.Errorf("a life that ends before it begins: %+v", o)
+	}
+	if o := apply(n.Now().Add(time.Minute)); o.Err != nil || o.Replayed || !o.Created || o.Reading.Value.String(n.kind) != "1" {
+		t.Errorf("a new life: %+v", o)
 	}
 }

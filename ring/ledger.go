@@ -153,7 +153,7 @@ func (n *Node) Digest(ctx context.Context, at hlc.Timestamp) (string, error) {
 		return "", err
 	}
 	n.mu.RLock()
-	vector, now := n.replica.Vector(), n.Now()
+	vector, now := n.replica.Vector(), n.time()
 	indices := make([]tickets.OriginIndex, len(vector))
 	for i, e := range vector {
 		indices[i], _ = n.replica.Index(e.Origin)

@@ -198,8 +198,15 @@ func (n *Node) now() replica.Now {
 	return replica.Now{Wall: hlc.FromTime(n.cfg.Wall()), Mono: time.Since(n.start) + 1}
 }
 
-// Now is the wall clock, or the node's clock where that is ahead.
-func (n *Node) Now() hlc.Timestamp { return hlc.FromTime(n.cfg.Wall()) }
+// Now is the wall clock, or the clock of the node's tickets where that is ahead.
+func (n *Node) Now() hlc.Timestamp {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.time()
+}
+
+// time is Now for who holds the lock.
+func (n *Node) time() hlc.Timestamp { return n.replica.Time(n.now()) }
 
 // Kind is the kind of value that the ring counts in.
 func (n *Node) Kind() value.Kind { return n.kind }

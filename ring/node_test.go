@@ -97,7 +97,7 @@ func TestOneNodeKeepsWhatItAcknowledged(t *testing.T) {
 			if again := add(t, n, "counter 3", "1.5", "id 3"); !again.Replayed {
 				t.Fatal("after the restart, a retry was counted")
 			}
-			if o := add(t, n, "other", "1", ""); o.Ticket.At > n.Now() {
+			if o := add(t, n, "other", "1", ""); o.Ticket.At > n.now().Wall {
 				t.Fatalf("after a clean stop, a ticket is dated %s at %s", o.Ticket.At, n.Now())
 			}
 			if now := n.Verdict().FinalThrough; now < final {

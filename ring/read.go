@@ -29,7 +29,7 @@ func (n *Node) reading(key tickets.Key) (r Reading, ok bool) {
 // alive tells whether a name has not expired. The clock is read only where it
 // could have.
 func (n *Node) alive(slot uint32) bool {
-	return n.table.Expire(slot) == hlc.Never || n.table.Alive(slot, n.Now())
+	return n.table.Expire(slot) == hlc.Never || n.table.Alive(slot, n.time())
 }
 
 // readSlot fills in an empty reading.
@@ -57,10 +57,6 @@ func (n *Node) ReadAt(ctx context.Context, key tickets.Key, at hlc.Timestamp) (R
 		return Reading{}, ErrUnknown
 	}
 	reading := Reading{Key: key, Expire: view.Expire}
-	if at > view.Expire && at <= n.Verdict().FinalThrough {
-		// It was not extended until then, though by our clock it still lives.
-		return Reading{}, ErrUnknown
-	}
 	if at < view.Born {
 		return reading, n.beforeBirth(ctx, key, view.Born, at)
 	}
@@ -133,7 +129,7 @@ func (n *Node) Elements(set, prefix, after string, limit int) ([]string, bool) {
 func (n *Node) List(family tickets.Family, prefix, after string, limit int) []Reading {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	slots := n.table.Names(family, prefix, after, limit, n.Now())
+	slots := n.table.Names(family, prefix, after, limit, n.time())
 	readings := make([]Reading, len(slots))
 	for i, slot := range slots {
 		n.readSlot(&readings[i], slot, n.table.Key(slot))

@@ -188,11 +188,19 @@ func (r *Replica) refusal(now Now, c *Command) error {
 		return r.failed
 	case c.RequireCoherence && !r.Coherent(now):
 		return ErrNotCoherent
-	case c.Expire != 0 && c.Expire <= now.Wall:
+	case c.Expire != 0 && c.Expire <= r.next(now):
 		return ErrExpireInPast
 	}
 	return nil
 }
+
+// Time is the wall clock, or what this node has dated, observed or promised last
+// where that is later: nothing is minted before it. What is final has passed.
+func (r *Replica) Time(now Now) hlc.Timestamp { return max(now.Wall, r.clock.Last(), r.final) }
+
+// next is when a ticket minted now would be dated. A life that ended by then,
+// though not by a wall clock that was set back, would end before it began.
+func (r *Replica) next(now Now) hlc.Timestamp { return max(now.Wall, r.clock.Last()+1) }
 
 // keep notes what the ticket added last to the batch does.
 func (r *Replica) keep(t *tickets.Ticket, p *tickets.Place, claim [16]byte) error {
@@ -236,7 +244,7 @@ func (r *Replica) linkOf(p *tickets.Place, i tickets.OriginIndex, seq uint64) ui
 // disk, until when it lives, and what expiry the ticket has to carry.
 func (r *Replica) alive(p *tickets.Place, now Now, c *Command) (alive bool, lives, carry hlc.Timestamp, err error) {
 	carry = c.Expire
-	at := max(now.Wall, r.clock.Last()+1) // what would be minted
+	at := r.next(now)
 	if slot, ok := r.table.Find(p); ok && r.table.Alive(slot, at) {
 		lives = r.table.Expire(slot)
 		if at <= r.table.Born(slot) {
@@ -304,7 +312,7 @@ func (r *Replica) original(now Now, p *tickets.Place, claim [16]byte, id string)
 	}
 	// Ids are unique within one life of a name.
 	slot, known := r.table.Find(p)
-	if !known || !r.table.Alive(slot, now.Wall) {
+	if !known || !r.table.Alive(slot, r.next(now)) {
 		return tickets.Ticket{}, 0, false, nil
 	}
 	ref, known, err := r.table.ClaimOf(p.Key, id)

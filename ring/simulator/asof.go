@@ -23,13 +23,10 @@ var errEarlierLife = errors.New("it lies in an earlier life")
 func (n *node) readAt(name string, at hlc.Timestamp) (value.Number, error) {
 	key := tickets.Key{Family: tickets.Counters, Name: name}
 	slot, ok := n.table.Lookup(key)
-	if !ok || !n.table.Alive(slot, n.wall()) {
+	if !ok || !n.table.Alive(slot, n.replica.Time(n.now())) {
 		return value.Number{}, errors.New("it is not known")
 	}
 	view := n.table.View(slot)
-	if at > view.Expire && at <= n.replica.Final() {
-		return value.Number{}, errors.New("it was not known then")
-	}
 	if at >= view.Born {
 		return view.SumAt(at, n, nil)
 	}
