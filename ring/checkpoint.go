@@ -171,7 +171,7 @@ func (n *Node) checkpoint(ctx context.Context) error {
 	n.table.Flushed()
 	n.orphans = n.orphans[len(orphans):]
 	n.mu.Unlock()
-	return nil
+	return n.renewClaims(len(c.Drop))
 }
 
 // orphaned are the ids that still belong to collected tickets in the index: a

@@ -13,8 +13,7 @@ import (
 // (Putze, Sanders and Singler 2007; Apache Parquet has the form used here): one
 // bit in each of the eight words of one block. It grows by levels of double size
 // (Almeida et al. 2007, without the tightening), and takes 1.5 to 3 bytes an id. It is
-// not bounded otherwise: ids stay in the index for as long as their tickets in the ledger, and those
-// that are collected there leave the filter only at the next start.
+// made anew when most ids in it have left the index with their tickets.
 //
 // Ids are added before the table lets go of them; those of former runs are
 // added in the background after the start, and until then it knows nothing.
@@ -22,6 +21,8 @@ type claimFilter struct {
 	levels atomic.Pointer[[]*filterLevel]
 	whole  atomic.Bool // all that is in the index was added
 	adding sync.Mutex
+	added  int // since it was made
+	gone   int // of them, which left the index
 }
 
 type filterBlock [8]atomic.Uint32
@@ -55,6 +56,7 @@ func (f *claimFilter) lacks(hash [16]byte) bool {
 func (f *claimFilter) add(hash [16]byte) {
 	f.adding.Lock()
 	defer f.adding.Unlock()
+	f.added++
 	var levels []*filterLevel
 	if p := f.levels.Load(); p != nil {
 		levels = *p
@@ -114,4 +116,30 @@ func (n *Node) fillClaims() {
 	case !n.closing.Load():
 		n.log.Warn("ids will be looked for on disk", "err", err)
 	}
+}
+
+// renewClaims makes the filter anew if most of what was added to it left the
+// index, now so many more. Only a checkpoint that is done may call it: nobody
+// else adds, and the table holds what the index has not.
+func (n *Node) renewClaims(left int) error {
+	f := &n.claims
+	if f.gone += left; !f.whole.Load() || f.gone <= max(f.added/2, firstFilterBlocks*idsPerBlock) {
+		return nil
+	}
+	fresh := new(claimFilter)
+	err := n.store.EachClaim(func(c replica.Claim) error {
+		fresh.add(c.Hash)
+		if n.closing.Load() {
+			return ErrClosed
+		}
+		return nil
+	})
+	if n.closing.Load() {
+		return nil // its last use
+	}
+	if err == nil {
+		f.levels.Store(fresh.levels.Load())
+		f.added, f.gone = fresh.added, 0
+	}
+	return err
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
+
+	"bluerings/tickets"
 )
 
 func TestClaimFilterForgetsNothing(t *testing.T) {
@@ -39,5 +41,30 @@ func TestClaimFilterForgetsNothing(t *testing.T) {
 	}
 	if share := float64(mistaken) / count; share > 0.03 {
 		t.Errorf("%.3f of the ids that were never added would be looked for", share)
+	}
+}
+
+// TestFilterForgetsWhatLeftTheIndex: ids of collected tickets do not fill the
+// filter for ever, and none that is in the index is lost from it.
+func TestFilterForgetsWhatLeftTheIndex(t *testing.T) {
+	n := open(t, Config{Data: t.TempDir() + "/data"})
+	defer closeNode(t, n)
+	waitUntil(t, "the filter is whole", func() bool { return n.claims.whole.Load() })
+	left := [16]byte{15: 1}
+	n.claims.add(left)
+	add(t, n, "c", "1", "kept")
+	if err := n.checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	kept := tickets.ClaimHash(tickets.Key{Family: tickets.Counters, Name: "c"}, "kept")
+	n.flushing.Lock()
+	defer n.flushing.Unlock()
+	for _, renewed := range []bool{false, true} {
+		if err := n.renewClaims(firstFilterBlocks * idsPerBlock); err != nil {
+			t.Fatal(err)
+		}
+		if n.claims.lacks(left) != renewed || n.claims.lacks(kept) {
+			t.Errorf("renewed %v: lacks %v, %v", renewed, n.claims.lacks(left), n.claims.lacks(kept))
+		}
 	}
 }
