@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -150,7 +151,7 @@ func (r *Replica) take(now Now, run *tickets.Run, encoded []byte, flooded bool) 
 	switch {
 	case int(i) == r.own:
 		if run.Last > l.taken {
-			r.duplicate = "somebody else mints in our log"
+			r.suspect("somebody else mints in our log", math.MaxInt64)
 		}
 		return nil
 	case run.Last <= l.taken:

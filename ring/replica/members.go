@@ -116,7 +116,7 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 	sender, known := r.members[p.Host]
 	switch {
 	case p.Host == r.cfg.Host:
-		r.duplicate = "its pings arrive from " + lk.host
+		r.suspect("its pings arrive from "+lk.host, now.Mono+r.cfg.PeerTimeout)
 		return
 	case !known:
 		r.counts.Dropped["unknown_host"]++
@@ -211,7 +211,16 @@ func (r *Replica) heardOfUs(now Now, row *PingRow) {
 		r.members[r.cfg.Host].boot = r.cfg.Boot
 		r.pingDue = min(r.pingDue, now.Mono)
 	case now.Mono-r.started > r.cfg.PeerTimeout:
-		r.duplicate = "another process with this name started later"
+		r.suspect("another process with this name started later", now.Mono+r.cfg.PeerTimeout)
+	}
+}
+
+// suspect notes that another node seems to have our name. What a ping says of it
+// holds for a peer timeout, and what a log proves for ever: a ping may have lain
+// in a socket while we were paused, and speak of our own last process.
+func (r *Replica) suspect(why string, until time.Duration) {
+	if r.duplicate == "" || until > r.duplicateUntil {
+		r.duplicate, r.duplicateUntil = why, until
 	}
 }
 
@@ -226,7 +235,7 @@ func (r *Replica) heardLog(now Now, lk *link, pl *PingLog) {
 	lk.vector[i] = pl.Held
 	l := &r.logs[i]
 	if int(i) == r.own && pl.Held > l.held {
-		r.duplicate = "somebody has more of our log than we do"
+		r.suspect("somebody has more of our log than we do", math.MaxInt64)
 	}
 	if pl.Closed > l.best().Closed && int(i) != r.own {
 		if n := len(l.offered); n > 1 {
@@ -283,6 +292,9 @@ func (r *Replica) evaluate(now Now) {
 		if host != r.cfg.Host {
 			r.examine(now, r.members[host])
 		}
+	}
+	if r.duplicateUntil < now.Mono {
+		r.duplicate = ""
 	}
 	if r.duplicate != "" {
 		r.reasons = append(r.reasons, Reason{"duplicate_host", r.cfg.Host, r.duplicate})

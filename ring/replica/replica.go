@@ -122,6 +122,7 @@ type Replica struct {
 	reasons         []Reason
 	coherentUntil   time.Duration
 	duplicate       string // why we believe that another node has our name
+	duplicateUntil  time.Duration
 	stashedBytes    int
 	logBytes        [2]int // about what logs take in a ping: of members, of others
 	counts          Counts

@@ -118,6 +118,10 @@ func (l *link) connect(life int) {
 	l.after(0, func(to *node) { to.replica.LinkChanged(to.now(), l.from.host, true) })
 }
 
+// maxBacklog is how long a message waits for a slow subscriber at most; later
+// ones are dropped, as at a high-water mark.
+const maxBacklog = 5 * time.Second
+
 // send lets a message travel.
 func (l *link) send(payload []byte) {
 	s := l.sim
@@ -133,6 +137,9 @@ func (l *link) send(payload []byte) {
 		copies = 2
 	}
 	for range copies {
+		if l.busy > s.now+maxBacklog {
+			return
+		}
 		l.busy = max(l.busy, s.now+l.rng.between(20*time.Microsecond, s.plan.Latency)) + l.to.slowness(l.rng)
 		l.after(l.busy-s.now, func(to *node) {
 			if err := to.replica.Receive(to.now(), l.from.host, to.replica.Parse(payload)); err != nil {

@@ -11,7 +11,16 @@ import (
 // TestPlansThatFailed plays plans in which a checker once found a promise
 // broken, as they were after shrinking.
 func TestPlansThatFailed(t *testing.T) {
+	slowPings := planOf(t, topologies.FullMesh, 4, 13701*time.Millisecond,
+		Step{At: 8 * time.Second, Node: 0, Kind: Crash, Disk: Kept, Shift: -8 * time.Second, For: 300 * time.Millisecond},
+		Step{At: 13700 * time.Millisecond, Node: 0, Kind: Pause, For: 1400 * time.Millisecond},
+	)
+	second := time.Second
+	slowPings.Topology.Timers.PingInterval = &second
 	for name, p := range map[string]*Plan{
+		// A ping that lay in a socket told a node of its own last process,
+		// which it took for another with its name, and for ever.
+		"news of oneself": slowPings,
 		// Who gets a log back without the tickets that others collected must
 		// know that some are missing.
 		"collected elsewhere": planOf(t, topologies.FullMesh, 2, 122*time.Second,
