@@ -52,7 +52,7 @@ func (f *claimFilter) lacks(hash [16]byte) bool {
 	return true
 }
 
-// add takes in the hashes of ids, which are spread evenly by themselves.
+// add takes in the hash of an id.
 func (f *claimFilter) add(hash [16]byte) {
 	f.adding.Lock()
 	defer f.adding.Unlock()
@@ -73,9 +73,11 @@ func (f *claimFilter) add(hash [16]byte) {
 	}
 }
 
+// place goes by the second half of a hash: hashes come in their order, so that
+// those of one level have much of the first half in common.
 func (l *filterLevel) place(hash [16]byte) (block *filterBlock, bits uint64) {
-	at := binary.LittleEndian.Uint64(hash[:]) & uint64(len(l.blocks)-1)
-	return &l.blocks[at], binary.LittleEndian.Uint64(hash[8:])
+	spread := binary.LittleEndian.Uint64(hash[8:])
+	return &l.blocks[spread&uint64(len(l.blocks)-1)], spread >> 24
 }
 
 func (l *filterLevel) has(hash [16]byte) bool {
