@@ -3,6 +3,7 @@ package httpapi
 import (
 	"io"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,9 @@ func TestBodiesAreBounded(t *testing.T) {
 	}()
 	if _, err := stalled.Write(make([]byte, 90<<10)); err != nil {
 		t.Fatal(err)
+	}
+	for s.bodies.Load() < 90<<10 { // the reader counts a moment after the pipe is empty
+		runtime.Gosched()
 	}
 	s.want(503, Busy, "POST", "/v1/batch", strings.Repeat("\n", 90<<10), "Content-Type: application/x-ndjson")
 	s.want(404, UnknownCounter, "POST", "/v1/counters/c", `{"amount":1}`)
