@@ -59,6 +59,7 @@ func (g *target) metric(name string) float64 {
 // well asserts that the node counts and answers, now and while it is attacked.
 func (g *target) well() {
 	g.t.Helper()
+	web.CloseIdleConnections() // the node may be about to close them too
 	before := g.must("POST", "/v1/counters/well", `{"amount":"1"}`)
 	after := g.must("GET", "/v1/counters/well", "")
 	if before.Value != after.Value {
