@@ -68,6 +68,7 @@ func (n *Node) checkpointLoop() {
 func (n *Node) rest() {
 	n.mu.Lock()
 	n.replica.Rest()
+	n.shelf.clear()
 	n.mu.Unlock()
 	n.store.Rest()
 	if n.cfg.Rested != nil {

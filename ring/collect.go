@@ -131,6 +131,7 @@ func (n *Node) rewrite() error {
 	}
 	n.mu.Lock()
 	n.orphans = append(n.orphans, n.gone.ids...)
+	n.shelf.clear()
 	n.mu.Unlock()
 	n.gone.tickets, n.gone.ids = nil, nil
 	return nil

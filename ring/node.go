@@ -38,6 +38,7 @@ type Node struct {
 	replica  *replica.Replica
 	table    *tickets.Table
 	claims   claimFilter
+	shelf    shelf
 	gone     uncollected        // only the collector's
 	waiters  map[uint64]*waiter // by number of the batch
 	waiting  int                // own tickets acknowledged and not durable
@@ -111,7 +112,7 @@ func (n *Node) run(loops ...func()) {
 
 // load folds what is stored: the index as far as it goes, then the log.
 func (n *Node) load(updates, forwards bool) error {
-	past := &past{store: n.store, kind: n.kind, claims: &n.claims}
+	past := &past{store: n.store, kind: n.kind, claims: &n.claims, shelf: &n.shelf}
 	n.table = tickets.NewTable(n.kind, past)
 	origins := n.store.Origins()
 	for i, o := range origins {

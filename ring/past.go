@@ -21,6 +21,8 @@ type past struct {
 	// walk, where it is set, keeps the last block between calls: for one
 	// reader, who does not outlive a collection.
 	walk *walker
+	// shelf, where it is set, is for many readings of one table, one at a time.
+	shelf *shelf
 }
 
 // Claim implements tickets.Past.
@@ -39,7 +41,11 @@ func (p *past) Ticket(ref tickets.Ref) (tickets.Ticket, uint64, error) {
 		}
 	}
 	w := p.walk
-	if w == nil {
+	switch {
+	case w != nil:
+	case p.shelf != nil:
+		w = p.shelf.reach(ref, &walker{store: p.store, kind: p.kind})
+	default:
 		w = &walker{store: p.store, kind: p.kind}
 	}
 	t, link, err := w.Ticket(ref)
@@ -74,7 +80,7 @@ type walker struct {
 }
 
 func (w *walker) Ticket(ref tickets.Ref) (*tickets.Ticket, uint64, error) {
-	if w.run == nil || w.origin != ref.Origin || ref.Seq < w.run.First || ref.Seq > w.run.Last {
+	if !w.has(ref) {
 		if err := w.load(ref); err != nil {
 			return nil, 0, err
 		}
@@ -92,6 +98,10 @@ func (w *walker) Ticket(ref tickets.Ref) (*tickets.Ticket, uint64, error) {
 		return nil, 0, fmt.Errorf("%w: ticket %d of log %d was collected", tickets.ErrCollected, ref.Seq, ref.Origin)
 	}
 	return &w.run.Tickets[lo], w.backs[lo], nil
+}
+
+func (w *walker) has(ref tickets.Ref) bool {
+	return w.run != nil && w.origin == ref.Origin && w.run.First <= ref.Seq && ref.Seq <= w.run.Last
 }
 
 func (w *walker) load(ref tickets.Ref) error {

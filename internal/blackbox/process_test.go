@@ -167,9 +167,9 @@ func (p *process) get(path string, v any) error {
 }
 
 // must makes a change that has to be taken.
-func (p *process) must(method, path, body string) changed {
+func (p *process) must(method, path, body string, headers ...string) changed {
 	p.t.Helper()
-	a, err := p.call(method, path, body)
+	a, err := p.call(method, path, body, headers...)
 	if err != nil {
 		p.t.Fatalf("%s %s %s%s: %v", method, body, p.url, path, err)
 	}
