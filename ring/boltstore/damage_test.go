@@ -200,6 +200,8 @@ func TestDamagedFilesAreNoticed(t *testing.T) {
 				switch {
 				case tr.SkipCheck && tr.File == indexName && (failure == "" || strings.HasPrefix(failure, ErrIndex.Error())):
 					failed++ // see Options.SkipCheck
+				case tr.SkipCheck && tr.File == ledgerName && failure == "" && ledger != wantLedger && index == "":
+					failed++ // the end of a log was hidden: the index, which knows more, was dropped
 				case failure != "" && tr.File == indexName:
 					t.Errorf("a damaged index stopped the node: %s", line)
 				case failure != "" && (len(failure) > 400 || strings.Contains(failure, "goroutine")):

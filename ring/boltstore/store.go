@@ -38,9 +38,10 @@ type Options struct {
 	Host, Ring string
 	Kind       value.Kind
 	// SkipCheck leaves out the full check: opening takes milliseconds. A bad
-	// record or page is then noticed when it is read, but in the index, whose
-	// keys are not dense, a bad page may also hide records; and a bad page may
-	// send bbolt in circles. It is for tests and for what was just checked.
+	// record or page is then noticed when it is read, but a bad page may hide
+	// the last records of a log, and any in the index, whose keys are not
+	// dense; and it may send bbolt in circles. It is for tests and for what was
+	// just checked.
 	SkipCheck bool
 	// CheckCommand is the program with its arguments that does the full check
 	// in a process of its own, by RunCheck; with none it is done in this one.
