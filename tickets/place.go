@@ -148,3 +148,7 @@ func (t *Table) find(x *index, hash uint64, name string) (uint32, bool) {
 	}
 	return 0, false
 }
+
+// Forgotten changes whenever a name is forgotten, after which its slot may
+// stand for another.
+func (t *Table) Forgotten() uint32 { return t.forgotten }

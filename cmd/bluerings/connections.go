@@ -39,7 +39,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		}
 		l.open.Add(-1)
 		l.refused.Add(1)
-		c.Close() //nolint:errcheck // nobody is told anything
+		_ = c.Close() // nobody is told anything
 	}
 }
 

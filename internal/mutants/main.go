@@ -89,7 +89,7 @@ func run(ctx context.Context, o options) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	b := &bench{root: root, dir: dir, limit: o.limit, baseline: make(map[string]string)}
 	if o.compile {
 		return b.compileAll(ctx, chosen), ctx.Err()

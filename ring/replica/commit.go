@@ -80,7 +80,7 @@ func (r *Replica) chainLinks(i tickets.OriginIndex, part []tickets.Ticket, place
 	links := make([]byte, 0, 2*len(part))
 	for k := range part {
 		seq, p := part[k].Seq, &places[k]
-		link := uint64(0)
+		var link uint64
 		if before := r.recent.exchange(r.table, p, seq); before > 0 {
 			link = seq - before
 		} else {
