@@ -180,8 +180,44 @@ func AppendUpdate(b []byte, name string) []byte {
 	return append(b, `","amount":"7"}`+"\n"...)
 }
 
+// Amount is what the i-th counter is given where totals shall differ. Redis keeps one object for each integer below
+// 10,000, and all keys with that value share it; these are above.
+func Amount(i int) int64 { return 10_001 + int64(i) }
+
+// Fill makes the node know so many counters by one update each, of the amount that Amount says.
+func (n *Node) Fill(ctx context.Context, counters int) error {
+	return n.InBatches(ctx, counters, 5000, func(b []byte, i int) []byte {
+		return fmt.Appendf(b, `{"op":"counter.update","name":"%s","amount":"%d","expire":"never"}`+"\n", Name(i), Amount(i))
+	})
+}
+
+// CheckFilled reads all counters and tells whether they are those of Fill.
+func (n *Node) CheckFilled(ctx context.Context, counters int) error {
+	i := 0
+	err := n.each(ctx, func(name string, value int64) error {
+		if name != Name(i) || value != Amount(i) {
+			return fmt.Errorf("counter %d is %s with %d", i, name, value)
+		}
+		i++
+		return nil
+	})
+	if err == nil && i != counters {
+		return fmt.Errorf("there are %d counters of %d", i, counters)
+	}
+	return err
+}
+
 // Total adds up the values of all counters that the node lists.
 func (n *Node) Total(ctx context.Context) (total int64, err error) {
+	err = n.each(ctx, func(_ string, value int64) error {
+		total += value
+		return nil
+	})
+	return total, err
+}
+
+// each visits all counters in the order of their names.
+func (n *Node) each(ctx context.Context, visit func(name string, value int64) error) error {
 	for cursor := ""; ; {
 		query := url.Values{"limit": {"1000"}}
 		if cursor != "" {
@@ -189,22 +225,25 @@ func (n *Node) Total(ctx context.Context) (total int64, err error) {
 		}
 		var page struct {
 			Counters []struct {
+				Name  string `json:"name"`
 				Value string `json:"value"`
 			} `json:"counters"`
 			NextCursor string `json:"next_cursor"`
 		}
 		if err := n.get(ctx, "/v1/counters", query, &page); err != nil {
-			return 0, err
+			return err
 		}
 		for _, c := range page.Counters {
 			v, err := strconv.ParseInt(c.Value, 10, 64)
-			if err != nil {
-				return 0, err
+			if err == nil {
+				err = visit(c.Name, v)
 			}
-			total += v
+			if err != nil {
+				return err
+			}
 		}
 		if cursor = page.NextCursor; cursor == "" {
-			return total, nil
+			return nil
 		}
 	}
 }

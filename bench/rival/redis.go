@@ -187,8 +187,25 @@ func (c *Conn) Receive() (string, error) {
 	return string(text[:n]), nil
 }
 
-// Fill increments the keys 0 to n-1 once each, named by name.
-func (r *Redis) Fill(n int, name func(i int) string) error {
+// Fill increments the keys 0 to n-1 once each, named by name, by amount.
+func (r *Redis) Fill(n int, name func(i int) string, amount func(i int) int64) error {
+	return r.pipelined(n, func(c *Conn, i int) error {
+		return c.Send("INCRBY", name(i), strconv.FormatInt(amount(i), 10))
+	}, func(int, string) error { return nil })
+}
+
+// CheckFilled reads all keys and tells whether they are those of Fill.
+func (r *Redis) CheckFilled(n int, name func(i int) string, amount func(i int) int64) error {
+	return r.pipelined(n, func(c *Conn, i int) error { return c.Send("GET", name(i)) }, func(i int, answer string) error {
+		if answer != strconv.FormatInt(amount(i), 10) {
+			return fmt.Errorf("redis: %s is %q, want %d", name(i), answer, amount(i))
+		}
+		return nil
+	})
+}
+
+// pipelined sends n commands, a thousand at a time, and hands over their answers.
+func (r *Redis) pipelined(n int, send func(c *Conn, i int) error, answered func(i int, answer string) error) error {
 	c, err := r.Dial()
 	if err != nil {
 		return err
@@ -198,12 +215,16 @@ func (r *Redis) Fill(n int, name func(i int) string) error {
 	for at := 0; at < n; at += window {
 		end := min(n, at+window)
 		for i := at; i < end; i++ {
-			if err := c.Send("INCRBY", name(i), "7"); err != nil {
+			if err := send(c, i); err != nil {
 				return err
 			}
 		}
-		for range end - at {
-			if _, err := c.Receive(); err != nil {
+		for i := at; i < end; i++ {
+			answer, err := c.Receive()
+			if err == nil {
+				err = answered(i, answer)
+			}
+			if err != nil {
 				return err
 			}
 		}

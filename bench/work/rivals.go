@@ -23,7 +23,7 @@ func (e *Env) redis(ctx context.Context, s *stage, name string, keys, clients, p
 		return absent(name, err.Error())
 	}
 	s.defers(func() { r.Stop() })
-	if err := r.Fill(keys, node.Name); err != nil {
+	if err := r.Fill(keys, node.Name, node.Amount); err != nil {
 		return absent(name, err.Error())
 	}
 	return contestant{

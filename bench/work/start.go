@@ -82,7 +82,7 @@ func (e *Env) redisStart(ctx context.Context, s *stage, counters int) contestant
 	if err != nil {
 		return absent(name, err.Error())
 	}
-	err = r.Fill(counters, node.Name)
+	err = r.Fill(counters, node.Name, node.Amount)
 	r.Stop()
 	if err != nil {
 		return absent(name, err.Error())
