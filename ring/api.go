@@ -38,7 +38,7 @@ var (
 	ErrNotFinal      = errors.New("the value is not final yet")
 	ErrBusy          = errors.New("too many updates are waiting") // bounded queue full
 	ErrCatchingUp    = errors.New("the node is still fetching what others have")
-	ErrClosed        = errors.New("the node is shutting down")
+	ErrClosed        = errors.New("the node is shutting down") // or its disk failed; nothing was attempted
 )
 
 // Reading is what a name stands for, at the moment of reading.

@@ -191,7 +191,7 @@ func (n *Node) takeIn() {
 	n.findAll(n.taken)
 	for _, c := range n.taken {
 		if n.dead() {
-			c.err = ErrUncertain
+			c.err = ErrClosed
 		} else if batch, _ := n.mint(now, c); batch > 0 {
 			w := n.waiter(batch)
 			w.calls = append(w.calls, c)
@@ -259,10 +259,8 @@ func (n *Node) applyNow(c *call) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
-	case n.closing.Load():
+	case n.closing.Load() || n.dead():
 		return ErrClosed
-	case n.dead():
-		return ErrUncertain
 	case n.waiting+len(c.cmds) > n.cfg.MaxWaiting:
 		return ErrBusy
 	case n.full:
@@ -291,6 +289,8 @@ func (n *Node) complete(c *call, now hlc.Timestamp, err error) {
 		o := &c.outcomes[i]
 		switch {
 		case o.Err != nil:
+		case errors.Is(err, ErrClosed) && o.Replayed:
+			o.Err = ErrUncertain // as the commit of the ticket that it repeats
 		case err != nil:
 			o.Err = err
 		default:

@@ -103,7 +103,8 @@ func (n *Node) commit(batch *replica.Batch) (next *replica.Batch) {
 	}
 	if err != nil {
 		n.fail(err) // under the lock: whoever comes later is told
-		n.finish(batch.Number+1, ErrUncertain)
+		n.release(batch.Number, ErrUncertain)
+		n.finish(batch.Number+1, ErrClosed) // it was not begun, and never will be
 		return nil
 	}
 	return n.goOn()

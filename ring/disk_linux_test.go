@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -43,19 +44,15 @@ func exchange(t *testing.T, path, by string) {
 	t.Fatalf("%s is not open", path)
 }
 
-// TestUncertainCommitStopsTheNode: when a commit fails so that nobody knows
-// whether it is on the disk, the answer says so and the node ends.
-func TestUncertainCommitStopsTheNode(t *testing.T) {
-	dir := t.TempDir()
-	n := open(t, Config{Data: dir})
-	add(t, n, "c", "1", "")
+// breakDisk makes the next commit fail so that nobody knows whether it is there.
+func breakDisk(t *testing.T, dir string) {
+	t.Helper()
 	exchange(t, filepath.Join(dir, "ledger.db"), os.DevNull)
-	for range 2 {
-		out, err := n.Apply(t.Context(), []Command{{Op: tickets.CounterAdd, Name: "c", Amount: value.FromInt64(1), Expire: hlc.Never}})
-		if err == nil && !errors.Is(out[0].Err, ErrUncertain) || err != nil && !errors.Is(err, ErrUncertain) {
-			t.Fatalf("%+v, %v", out, err)
-		}
-	}
+}
+
+// endBroken ends a node whose disk was broken.
+func endBroken(t *testing.T, n *Node) {
+	t.Helper()
 	select {
 	case <-n.Fatal():
 	case <-time.After(30 * time.Second):
@@ -69,6 +66,66 @@ func TestUncertainCommitStopsTheNode(t *testing.T) {
 	n.done.Wait()
 	n.meters.unregister()
 	_ = n.store.Close() // its file is not its own any more
+}
+
+func plusOne(id string) []Command {
+	return []Command{{Op: tickets.CounterAdd, Name: "c", Amount: value.FromInt64(1), ID: id, Expire: hlc.Never}}
+}
+
+// TestUncertainCommitStopsTheNode: when a commit fails so that nobody knows
+// whether it is on the disk, the answer says so and the node ends.
+func TestUncertainCommitStopsTheNode(t *testing.T) {
+	dir := t.TempDir()
+	n := open(t, Config{Data: dir})
+	add(t, n, "c", "1", "")
+	breakDisk(t, dir)
+	out, err := n.Apply(t.Context(), plusOne(""))
+	// Nothing was attempted if a commit without it failed before.
+	if err == nil && !errors.Is(out[0].Err, ErrUncertain) || err != nil && !errors.Is(err, ErrClosed) {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if _, err := n.Apply(t.Context(), plusOne("")); !errors.Is(err, ErrClosed) {
+		t.Fatal(err)
+	}
+	endBroken(t, n)
+}
+
+// TestWhatWasNotBegunIsNotUncertain: of the updates that wait while a commit
+// fails only those are uncertain that are in it, and those that repeat one.
+func TestWhatWasNotBegunIsNotUncertain(t *testing.T) {
+	dir := t.TempDir()
+	n := open(t, Config{Data: dir})
+	add(t, n, "c", "1", "")
+	mint := func(id string) *call { // as takeIn does
+		c := &call{cmds: plusOne(id), outcomes: make([]Outcome, 1), done: make(chan struct{}, 1)}
+		c.places = append(c.places, n.table.Aim(tickets.Key{Family: tickets.Counters, Name: "c"}))
+		n.table.FindAll(c.places)
+		batch, _ := n.mint(n.now(), c)
+		w := n.waiter(batch)
+		w.calls = append(w.calls, c)
+		return c
+	}
+	n.mu.Lock()
+	for n.replica.Unstored() != 0 { // another commit is on its way
+		n.mu.Unlock()
+		runtime.Gosched()
+		n.mu.Lock()
+	}
+	begun := mint("begun")
+	breakDisk(t, dir)
+	batch := n.replica.NextBatch(n.now())
+	later, repeated := mint("later"), mint("begun")
+	n.mu.Unlock()
+	n.commit(batch)
+	for what, c := range map[error]*call{ErrUncertain: begun, ErrClosed: later} {
+		if <-c.done; !errors.Is(c.outcomes[0].Err, what) {
+			t.Errorf("%v, want %v", c.outcomes[0].Err, what)
+		}
+	}
+	if <-repeated.done; !errors.Is(repeated.outcomes[0].Err, ErrUncertain) {
+		t.Error("a retry of what is uncertain:", repeated.outcomes[0].Err)
+	}
+	endBroken(t, n)
 }
 
 // TestFullDiskLeavesNothing: what is answered with ErrFull counts nowhere, and

@@ -168,3 +168,40 @@ func BenchmarkNames(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkExpired looks at a million names of which none has expired: single
+// counters, which are rows alone, and texts, whose folds lie elsewhere.
+func BenchmarkExpired(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		op   Op
+	}{{"counters", CounterSetup}, {"texts", TextSetup}} {
+		b.Run(c.name, func(b *testing.B) {
+			t := NewTable(value.Decimal, nothing{})
+			t.AddOrigin(0, Origin{"a", 1})
+			for i := range 1_000_000 {
+				tk := Ticket{Seq: uint64(i + 1), At: hlc.Timestamp(i + 1), Op: c.op, Name: fmt.Sprintf("tenant/%013d", i), Expire: hlc.Never}
+				if _, err := t.Apply(0, &tk); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				if list := t.Expired(1<<40, 1000); list != nil {
+					b.Fatal(list)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkForget takes out a thousand names of a million.
+func BenchmarkForget(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		t, _ := crowd(b, 1_000_000)
+		b.StartTimer()
+		for slot := range uint32(1000) {
+			t.Forget(slot * 997)
+		}
+	}
+}
