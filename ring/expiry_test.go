@@ -41,7 +41,11 @@ func TestExpiredNamesAreGoneThenCollectedThenNew(t *testing.T) {
 		}
 		return out[0]
 	}
+	before, long := n.Now(), tickets.Key{Family: tickets.Counters, Name: "long"}
 	add(t, n, "long", "7", "")
+	if r, err := n.ReadAt(t.Context(), long, before); err != nil || r.Value.String(n.kind) != "0" {
+		t.Fatalf("before its first life: %s, %v", r.Value.String(n.kind), err)
+	}
 	if o := apply(n.Now().Add(300 * time.Millisecond)); o.Err != nil || !o.Created {
 		t.Fatalf("%+v", o)
 	}
@@ -61,6 +65,10 @@ func TestExpiredNamesAreGoneThenCollectedThenNew(t *testing.T) {
 	}
 	if _, err := n.ReadAt(t.Context(), key, alive); !errors.Is(err, ErrExpired) {
 		t.Fatalf("as of an earlier life: %v", err)
+	}
+	// Whether that name had an earlier life as well nobody can tell any more.
+	if _, err := n.ReadAt(t.Context(), long, before); !errors.Is(err, ErrExpired) {
+		t.Fatalf("before the present life of a name: %v", err)
 	}
 	closeNode(t, n)
 	if found, err := Verify(t.Context(), dir, io.Discard); err != nil || found != 0 {
@@ -119,6 +127,49 @@ func TestIDsOfCollectedTicketsLeaveTheIndex(t *testing.T) {
 	closeNode(t, n)
 	if found, err := Verify(t.Context(), dir, io.Discard); err != nil || found != 0 {
 		t.Fatalf("%d differences, %v", found, err)
+	}
+}
+
+// TestDigestIsOfPresentLives: it is the same where an earlier life was collected
+// and where it was not.
+func TestDigestIsOfPresentLives(t *testing.T) {
+	topo := generate(t, "full-mesh", 2)
+	nodes := make([]*Node, 2)
+	for i, h := range topo.Members() {
+		self, _ := topo.Node(h)
+		nodes[i] = open(t, Config{Topology: topo, Host: h, Data: t.TempDir() + "/data", Bind: []string{self.Pub}, ExpiryGrace: -1})
+		defer closeNode(t, nodes[i])
+	}
+	a := nodes[0]
+	apply := func(expire hlc.Timestamp) {
+		t.Helper()
+		out, err := a.Apply(t.Context(), []Command{{Op: tickets.CounterAdd, Name: "short", Amount: value.FromInt64(5), Expire: expire}})
+		if err != nil || out[0].Err != nil {
+			t.Fatal(err, out)
+		}
+	}
+	end := a.Now().Add(300 * time.Millisecond)
+	apply(end)
+	for _, n := range nodes {
+		waitUntil(t, "its end is final", func() bool { return n.Verdict().FinalThrough > end })
+	}
+	if found, err := a.collect(a.Now()); !found || err != nil {
+		t.Fatalf("collected: %t, %v", found, err)
+	}
+	apply(hlc.Never)
+	at := a.Now()
+	var digests [2]string
+	for i, n := range nodes {
+		if err := n.WaitFinal(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if digests[i], err = n.Digest(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if digests[0] != digests[1] {
+		t.Errorf("%s where an earlier life was collected, %s where it was not", digests[0], digests[1])
 	}
 }
 

@@ -145,9 +145,10 @@ func (q *LedgerQuery) after(t *tickets.Ticket) bool {
 	return at.Before(t)
 }
 
-// Digest is a SHA-256 over all tickets up to and including at of the names
-// that have not expired, in the order of origins and numbers. For at <=
-// final_through it is the same on every node.
+// Digest is a SHA-256 over all tickets up to and including at of the present
+// lives of names, in the order of origins and numbers. For at <= final_through
+// it is the same on every node that has the same names, whichever of their
+// earlier lives it has collected.
 func (n *Node) Digest(ctx context.Context, at hlc.Timestamp) (string, error) {
 	if err := n.settle(ctx); err != nil {
 		return "", err
@@ -174,7 +175,7 @@ func (n *Node) Digest(ctx context.Context, at hlc.Timestamp) (string, error) {
 				}
 				n.mu.RLock()
 				slot, ok := n.table.Lookup(t.Key())
-				ok = ok && n.table.Alive(slot, now)
+				ok = ok && n.table.Alive(slot, now) && t.At >= n.table.Born(slot)
 				n.mu.RUnlock()
 				if ok {
 					line = appendCanonical(line[:0], &t, n.kind)

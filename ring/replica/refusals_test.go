@@ -139,6 +139,26 @@ func TestTicketsAreDatedAfterWhatWasSeen(t *testing.T) {
 	}
 }
 
+// TestEachCrashDatesFurtherAhead: the mark behind the promises is a second ahead
+// of the last date, and a process that finds one begins behind it.
+func TestEachCrashDatesFurtherAhead(t *testing.T) {
+	l := listen(t, nil)
+	for crashes := range hlc.Timestamp(5) {
+		r := l.submit(Command{})
+		l.must(r.Err)
+		ahead, least := r.Ticket.At-l.at.Wall, crashes*hlc.Timestamp(promiseAhead)
+		if ahead < least || ahead > least+1000 {
+			t.Fatalf("after %d crashes in one moment a ticket is dated %s ahead", crashes, time.Duration(ahead))
+		}
+		l.store()
+		l.Replica = l.disk.replica(l.cfg, l.at)
+	}
+	l.at.Wall = l.at.Wall.Add(time.Minute)
+	if r := l.submit(Command{}); r.Err != nil || r.Ticket.At != l.at.Wall {
+		t.Fatalf("a minute later one is dated %s, %v", time.Duration(r.Ticket.At-l.at.Wall), r.Err)
+	}
+}
+
 func TestOnlyWhatIsDurableIsSaidToBeHeld(t *testing.T) {
 	l := listen(t, nil)
 	said := func() uint64 {
