@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -199,6 +200,66 @@ func TestHTTPSRefusesStrangers(t *testing.T) {
 	}
 	if status, err := ask(read, trusting(&good)); status != 200 {
 		t.Errorf("beside silent handshakes: %d, %v", status, err)
+	}
+}
+
+// TestClientAuthorityIsChanged: what docs/OPERATING.md says of revoking client certificates. From the
+// signal on those of the former authority are refused, also to whoever resumes a session.
+func TestClientAuthorityIsChanged(t *testing.T) {
+	former, next := newAuthority(t), newAuthority(t)
+	authorities := filepath.Join(t.TempDir(), "clients.pem")
+	trust := func(all ...*authority) {
+		var text []byte
+		for _, a := range all {
+			pem, err := os.ReadFile(a.ca)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = append(text, pem...)
+		}
+		if err := os.WriteFile(authorities, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust(former)
+	p, addr := serveTLS(t, former.issue("server", time.Hour, "127.0.0.1"), "--tls-client-ca", authorities)
+	revoked, good := former.issue("client", time.Hour), next.issue("client", time.Hour)
+	sessions := tls.NewLRUClientSessionCache(4)
+	try := func(i identity, sessions tls.ClientSessionCache) error {
+		pair := i.pair(t)
+		status, err := ask("https://"+addr+"/v1/statistics", &tls.Config{
+			RootCAs: former.pool(), ClientSessionCache: sessions,
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil },
+		})
+		if err == nil && status != 200 {
+			err = fmt.Errorf("status %d", status)
+		}
+		return err
+	}
+	for range 2 { // the second resumes the session of the first
+		if err := try(revoked, sessions); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust(former, next) // while both are in use
+	p.signal(syscall.SIGHUP)
+	eventually(t, "the next authority counts", func() error { return try(good, nil) })
+	if err := try(revoked, nil); err != nil {
+		t.Errorf("the former authority beside it: %v", err)
+	}
+	trust(next)
+	p.signal(syscall.SIGHUP)
+	eventually(t, "the former authority counts no more", func() error {
+		if try(revoked, nil) == nil {
+			return errors.New("it does")
+		}
+		return nil
+	})
+	if try(revoked, sessions) == nil {
+		t.Error("a session that began before is resumed")
+	}
+	if err := try(good, nil); err != nil {
+		t.Error(err)
 	}
 }
 
