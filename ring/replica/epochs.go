@@ -78,7 +78,7 @@ func (r *Replica) bound(l *log) uint64 {
 	return most
 }
 
-func (r *Replica) heardReport(now Now, rep *Report) {
+func (r *Replica) heardReport(now Now, rep Report) {
 	if _, member := r.members[rep.Member]; !member || rep.Member == r.cfg.Host {
 		return
 	}
@@ -90,7 +90,7 @@ func (r *Replica) heardReport(now Now, rep *Report) {
 	if old, ok := r.reports[key]; ok && old.Boot == rep.Boot {
 		rep.Held, rep.Closed = max(rep.Held, old.Held), max(rep.Closed, old.Closed)
 	}
-	r.reports[key] = *rep
+	r.reports[key] = rep
 	r.notice(now, &r.logs[i], rep.Held)
 }
 

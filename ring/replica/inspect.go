@@ -1,6 +1,11 @@
 package replica
 
-import "bluerings/tickets"
+import (
+	"fmt"
+
+	"bluerings/hlc"
+	"bluerings/tickets"
+)
 
 // Promised is the log that this node mints in and what its last ping promised
 // of it; ok is false while there is none.
@@ -10,6 +15,36 @@ func (r *Replica) Promised() (o tickets.Origin, p Promise, ok bool) {
 	}
 	return r.logs[r.own].origin, r.logs[r.own].kept, true
 }
+
+// Known is the run of a member that this node heard of last, and the epoch it
+// mints in, 0 while it has none.
+func (r *Replica) Known(host string) (boot, epoch uint64) {
+	m, ok := r.members[host]
+	if !ok {
+		return 0, 0
+	}
+	return m.boot, m.epoch
+}
+
+// Dated is the time after which all that this node mints will be dated,
+// whatever its wall clock says.
+func (r *Replica) Dated() hlc.Timestamp { return r.clock.Last() }
+
+// Promisable is the greatest promise that a meta record allows for: a process that
+// starts with it dates nothing at or before then.
+func Promisable(meta []byte) (hlc.Timestamp, error) {
+	d := &reader{src: meta}
+	if v := d.byte("version"); v != metaVersion {
+		return 0, fmt.Errorf("the meta record has version %d", v)
+	}
+	return d.timestamp("promise"), d.err
+}
+
+// Ping is the ping in a message, nil if it is none.
+func (m *Message) Ping() *Ping { return m.ping }
+
+// Run is the run in a message, nil if it has none.
+func (m *Message) Run() *tickets.Run { return m.run }
 
 // Sizes are what a replica holds on behalf of others, for those who check that
 // it is bounded.

@@ -150,7 +150,7 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 	}
 	r.retarget()
 	for i := range p.Reports {
-		r.heardReport(now, &p.Reports[i])
+		r.heardReport(now, p.Reports[i])
 	}
 	r.answerReports()
 	r.settle(now)

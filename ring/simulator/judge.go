@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"maps"
 	"time"
 
 	"bluerings/hlc"
@@ -21,6 +22,7 @@ import (
 type record struct {
 	ticket tickets.Ticket
 	lost   bool // with the only disks that held it
+	buried bool // and its owner has decided that it never comes back
 }
 
 // place is where a ticket is.
@@ -40,6 +42,9 @@ type judge struct {
 	lost      map[string]bool // died with the only disk
 	final     hlc.Timestamp   // greatest ever reported
 	promises  map[tickets.Origin]replica.Promise
+	reports   map[question]*reports
+	seals     map[tickets.Origin]uint64
+	spread    map[tickets.Origin]uint64 // so much of a log is on all disks
 	unmended  []loss
 	answers   []answered
 	lossSoFar bool
@@ -55,7 +60,8 @@ func newJudge(s *Simulation) *judge {
 	return &judge{
 		sim: s, logs: make(map[tickets.Origin][]record), refs: make(map[string]place),
 		refusals: make(map[string]bool), forgone: make(map[string]bool), lost: make(map[string]bool),
-		promises: make(map[tickets.Origin]replica.Promise),
+		promises: make(map[tickets.Origin]replica.Promise), reports: make(map[question]*reports),
+		seals: make(map[tickets.Origin]uint64), spread: make(map[tickets.Origin]uint64),
 	}
 }
 
@@ -94,6 +100,7 @@ func (j *judge) acknowledged(n *node, op *operation) {
 func (j *judge) stored(n *node, b *replica.Batch) {
 	for _, block := range b.Blocks {
 		run := j.sim.decode(block.Run)
+		j.sim.binding(n, run.Origin, block.Last)
 		for i := range run.Tickets {
 			j.storedTicket(n, &run.Tickets[i])
 		}
@@ -122,6 +129,8 @@ func (j *judge) storedTicket(n *node, t *tickets.Ticket) {
 			j.born(n, t, " anew")
 		case !same:
 			s.fail("one-content", "%s: ticket %d of %s has two contents: %+v and %+v", n.host, t.Seq, t.Origin, r.ticket, *t)
+		case r.buried:
+			s.fail("report-kept", "%s: lost ticket %d of %s comes back, though its owner decided that it was gone", n.host, t.Seq, t.Origin)
 		case r.lost:
 			if t.At <= j.final {
 				s.fail("final-kept", "%s: lost ticket %d of %s comes back, dated %s, and everything through %s was final", n.host, t.Seq, t.Origin, t.At, j.final)
@@ -187,6 +196,7 @@ func (s *Simulation) mended(l loss) bool {
 // back.
 func (s *Simulation) lose(n *node, rest *disk) {
 	s.lossSoFar = true
+	clear(s.spread)
 	s.unmended = append(s.unmended, loss{n, s.now})
 	for origin, log := range s.logs {
 		held := rest.holds(origin)
@@ -199,10 +209,9 @@ func (s *Simulation) lose(n *node, rest *disk) {
 			log[i].lost = true
 			s.lost[log[i].ticket.Ref] = true
 		}
-		if origin.Host == n.host {
-			delete(s.promises, origin) // its peers may hold it to them; it cannot
-		}
 	}
+	// Its peers may hold it to what it promised; it cannot.
+	maps.DeleteFunc(s.promises, func(o tickets.Origin, _ replica.Promise) bool { return o.Host == n.host })
 }
 
 func deleteIf[T any](list []T, gone func(T) bool) []T {

@@ -123,11 +123,11 @@ func (l *link) connect(life int) {
 const maxBacklog = 5 * time.Second
 
 // send lets a message travel.
-func (l *link) send(payload []byte) {
+func (l *link) send(size int, m *replica.Message) {
 	s := l.sim
-	s.Result.Bytes += uint64(len(payload))
+	s.Result.Bytes += uint64(size)
 	if s.resting {
-		s.Result.RestBytes += uint64(len(payload))
+		s.Result.RestBytes += uint64(size)
 	}
 	copies := 1
 	if !s.calm && l.rng.chance(s.plan.Loss) {
@@ -142,7 +142,10 @@ func (l *link) send(payload []byte) {
 		}
 		l.busy = max(l.busy, s.now+l.rng.between(20*time.Microsecond, s.plan.Latency)) + l.to.slowness(l.rng)
 		l.after(l.busy-s.now, func(to *node) {
-			if err := to.replica.Receive(to.now(), l.from.host, to.replica.Parse(payload)); err != nil {
+			if p := m.Ping(); p != nil {
+				to.toldOf(p)
+			}
+			if err := to.replica.Receive(to.now(), l.from.host, *m); err != nil {
 				s.dropped(to, err)
 			}
 		})
@@ -150,15 +153,20 @@ func (l *link) send(payload []byte) {
 }
 
 // publish hands a message to every subscriber of its topic; the process may
-// die between two of them.
+// die between two of them. It is parsed once, for everybody: parsing looks at
+// nothing but the message, and nobody changes what it yields.
 func (n *node) publish(topic string, payload []byte) bool {
 	s := n.sim
-	s.published(n, topic, payload)
+	m := n.replica.Parse(payload)
+	if m.Ping() == nil && m.Run() == nil {
+		s.fail("wire", "%s publishes %d bytes of %q that nobody understands", n.host, len(payload), topic)
+	}
+	s.published(n, topic, payload, &m)
 	for _, l := range n.out {
 		if !l.up || topic[0] == '?' && !l.topics[topic] {
 			continue
 		}
-		l.send(payload)
+		l.send(len(payload), &m)
 		if topic != replica.TopicPing && !n.effect() {
 			return false
 		}

@@ -50,6 +50,11 @@ type node struct {
 	early   []*operation // acknowledged and not durable
 	final   seen
 	flooded map[tickets.Origin]uint64 // by this process
+	// What this process was told of the ends of its own logs, the runs of others that it
+	// reported to, and the log that it mints in.
+	toldHeads, answered map[tickets.Origin]uint64
+	minting             tickets.Origin
+	inherited           hlc.Timestamp // what a former process had promised of it
 }
 
 // seen is what was last looked at of what a process reports.
@@ -94,6 +99,8 @@ func (n *node) start() {
 	n.up, n.paused, n.closing, n.late, n.writing = true, false, false, nil, nil
 	n.started, n.pause, n.waiting, n.early = s.now, 0, nil, nil
 	n.fuse, n.doom, n.final, n.flooded = 0, nil, seen{}, make(map[tickets.Origin]uint64)
+	n.toldHeads, n.answered, n.minting = make(map[tickets.Origin]uint64), make(map[tickets.Origin]uint64), tickets.Origin{}
+	n.inherited = 0
 	n.table = tickets.NewTable(s.kind(), n)
 	for i, o := range n.disk.origins {
 		n.table.AddOrigin(tickets.OriginIndex(i), o)
@@ -114,6 +121,7 @@ func (n *node) start() {
 		s.fail("stored", "%s does not start: %v", n.host, err)
 	}
 	n.replica = r
+	s.begun(n)
 	if s.trace != nil {
 		s.tracef("%s starts at %s, %s", n.host, n.wall(), r.Vector())
 	}

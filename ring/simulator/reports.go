@@ -10,6 +10,14 @@ import (
 
 // observe looks at what a node reports, after every step of it.
 func (s *Simulation) observe(n *node) {
+	if n.minting.Host == "" {
+		if o, _, ok := n.replica.Promised(); ok {
+			n.minting = o
+			if len(s.logs[o]) > 0 {
+				s.continued(n, o)
+			}
+		}
+	}
 	f := n.replica.Final()
 	if f != n.final.final {
 		if f < n.final.final {
@@ -41,15 +49,27 @@ func (s *Simulation) observe(n *node) {
 // through it, save those lost with the only disk that held them.
 func (s *Simulation) finalReport(n *node, f hlc.Timestamp) {
 	for origin, log := range s.logs {
-		through := sort.Search(len(log), func(i int) bool { return log[i].ticket.At > f })
-		for through > 0 && log[through-1].lost {
-			through--
-		}
-		if through > 0 && n.disk.holds(origin) < uint64(through) {
+		if through := required(log, f); n.disk.holds(origin) < through {
 			s.fail("final-held", "%s reports %s as final and lacks ticket %d of %s, dated %s", n.host, f, through, origin, log[through-1].ticket.At)
 		}
 	}
-	s.final = max(s.final, f)
+	if f > s.final {
+		s.majority(n, f)
+		s.final = f
+	}
+}
+
+// required is how many tickets of a log are dated at or before a time, save
+// those at the end that were lost with the only disk that held them.
+func required(log []record, f hlc.Timestamp) uint64 {
+	through := len(log)
+	if through > 0 && log[through-1].ticket.At > f {
+		through = sort.Search(len(log), func(i int) bool { return log[i].ticket.At > f })
+	}
+	for through > 0 && log[through-1].lost {
+		through--
+	}
+	return uint64(through)
 }
 
 // coherentReport checks that nobody has been cut off for longer than a peer

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"bluerings/ring/replica"
+	"bluerings/tickets"
 )
 
 // The bounds of what may be sent and held.
@@ -20,37 +21,40 @@ func (s *Simulation) bounded(n *node, what string, size, most int) {
 }
 
 // published sees every message that leaves a node.
-func (s *Simulation) published(n *node, topic string, payload []byte) {
+func (s *Simulation) published(n *node, topic string, payload []byte, m *replica.Message) {
 	s.bounded(n, "bytes in a message", len(payload), maxMessage)
 	switch {
 	case topic == replica.TopicPing:
 		s.Result.Pings++
 		s.promised(n)
+		s.said(n, m.Ping())
 		z := n.replica.Sizes()
 		s.bounded(n, "bytes kept aside", z.StashedBytes, maxStash)
 		s.bounded(n, "promises kept for a log", z.Offered, 2)
 		s.bounded(n, "requests", z.Asks, maxAsks*max(len(n.in), 1))
 		return
 	case s.trace != nil:
-		run := s.decode(payload[frameHead : len(payload)-frameTail])
+		run := m.Run()
 		s.tracef("%s sends tickets %d to %d of %s, as %s", n.host, run.First, run.Last, run.Origin, topic)
 	}
+	s.decoded[&payload[frameHead]] = &decodedRun{run: m.Run()}
+	if run := m.Run(); run.Last > n.holds(run.Origin) {
+		s.fail("held", "%s sends tickets %d to %d of %s, and has %d on its disk", n.host, run.First, run.Last, run.Origin, n.holds(run.Origin))
+	}
 	switch {
-	case topic == replica.TopicPing:
 	case s.resting:
 		s.fail("rest", "%s sends %d bytes of %q though nothing happens", n.host, len(payload), topic)
 	case topic == replica.TopicTickets:
-		s.flood(n, payload)
+		s.flood(n, m.Run())
 	}
 }
 
-// The frame of a message: its head and its trailer.
-const frameHead, frameTail = 8, 4
+// frameHead is what comes before the body of a message.
+const frameHead = 8
 
 // flood checks that a process floods no ticket twice by itself, whoever
 // minted it.
-func (s *Simulation) flood(n *node, payload []byte) {
-	run := s.decode(payload[frameHead : len(payload)-frameTail])
+func (s *Simulation) flood(n *node, run *tickets.Run) {
 	if before := n.flooded[run.Origin]; run.First <= before {
 		s.fail("waste", "%s floods tickets %d to %d of %s after %d", n.host, run.First, run.Last, run.Origin, before)
 	}
@@ -75,6 +79,12 @@ func (s *Simulation) promised(n *node) {
 		if r := &s.logs[o][i]; !r.lost && r.ticket.At <= p.Closed {
 			s.fail("promise-kept", "%s promises no tickets through %s beyond %d, and ticket %d is dated %s", n.host, p.Closed, p.Head, r.ticket.Seq, r.ticket.At)
 		}
+	}
+	if p.Closed <= n.inherited {
+		return // peers told it what it had promised before its disk was put back
+	}
+	if mark, err := replica.Promisable(n.disk.meta); err != nil || p.Closed > mark {
+		s.fail("promise-kept", "%s promises no tickets through %s, and after a crash would know of %s (%v)", n.host, p.Closed, mark, err)
 	}
 	s.promises[o] = p
 }
