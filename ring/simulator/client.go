@@ -49,6 +49,9 @@ func (n *node) submit(op *operation) {
 	}
 	if r.Ticket != nil {
 		op.ticket = *r.Ticket
+		if !r.Replayed && op.ticket.At <= n.seen && n.replica.Counts().SkewRefused == 0 {
+			s.fail("causal", "%s dates a ticket %s, and had stored one of another's dated %s", n.host, op.ticket.At, n.seen)
+		}
 	}
 	if n.async() {
 		if op.ticket.Seq > 0 && !s.isStored(op) {

@@ -45,6 +45,8 @@ type drawing struct {
 	// most: where both come together, finality is not promised.
 	clocks, disks bool
 	off           []time.Duration // by node, how far its clock was moved
+	names         int             // that are updated
+	brief         float64         // share of names that expire
 }
 
 func (d *drawing) add(s Step) {

@@ -31,6 +31,7 @@ func (d *drawing) faults() {
 	each(10*time.Second, func(at time.Duration) {
 		d.add(Step{At: at, Kind: Cut, Links: d.oneLink(), For: d.between(50*time.Millisecond, 15*time.Second)})
 	})
+	each(15*time.Second, d.stall)
 	each(20*time.Second, d.isolate)
 	each(25*time.Second, d.split)
 	each(30*time.Second, d.flap)
@@ -68,14 +69,43 @@ func (d *drawing) crash(at time.Duration, wear, back float64) {
 		s.For += 3 * time.Second
 	case d.clocks && d.chance(back):
 		s.Shift = d.upTo(d.between(0, time.Minute))
+		if d.chance(0.5) {
+			s.Shift = -s.Shift.Abs() % (3 * time.Second) // about as far as the mark behind promises is ahead
+		}
 	}
 	d.add(s)
+	if s.Disk != Kept || s.Shift < 0 {
+		d.tellingly(s)
+	}
 	if d.chance(0.1) { // again, before it had time to settle
 		s.At += s.For + d.between(0, 2*time.Second)
 		s.Disk, s.For = Kept, d.between(50*time.Millisecond, 5*time.Second)
 		if s.At < d.plan.Duration {
 			d.add(s)
 		}
+	}
+}
+
+// tellingly surrounds a crash after which a process knows less, or has an earlier
+// clock, with what may show it: commits that are slow when it comes, updates just before and
+// after it, and another disk that is lost right after its owner was asked what it holds.
+func (d *drawing) tellingly(crash Step) {
+	back := crash.At + crash.For
+	if d.chance(0.4) {
+		before := d.between(0, 5*time.Second)
+		d.add(Step{At: max(crash.At-before, 0), Kind: SlowDisk, Node: crash.Node, For: before + d.between(0, 3*time.Second), Shift: d.between(20*time.Millisecond, 3*time.Second)})
+	}
+	if d.chance(0.4) {
+		d.update(max(crash.At-d.between(0, 200*time.Millisecond), 0), crash.Node)
+	}
+	if d.chance(0.4) {
+		d.update(back+d.between(0, time.Second), crash.Node)
+	}
+	if d.chance(0.2) {
+		d.add(Step{At: crash.At, Kind: Stall, Links: d.oneLink(), For: d.between(time.Second, 8*time.Second)})
+	}
+	if again := back + d.between(0, 3*time.Second); crash.Disk != Kept && d.chance(0.3) && again < d.plan.Duration {
+		d.add(Step{At: again, Kind: Crash, Node: d.IntN(d.nodes), Disk: Fate(1 + d.IntN(3)), For: d.between(3*time.Second, 8*time.Second)})
 	}
 }
 
@@ -100,6 +130,22 @@ func (d *drawing) oneLink() [][2]int {
 		return nil
 	}
 	return [][2]int{d.links[d.IntN(len(d.links))]}
+}
+
+// stall keeps what is sent over one link, or all those from a node, for a while.
+func (d *drawing) stall(at time.Duration) {
+	s := Step{At: at, Kind: Stall, Links: d.oneLink(), For: d.between(50*time.Millisecond, 8*time.Second)}
+	if n := d.IntN(d.nodes); d.chance(0.3) {
+		s.Links = nil
+		for _, l := range d.links {
+			if l[0] == n {
+				s.Links = append(s.Links, l)
+			}
+		}
+	}
+	if len(s.Links) > 0 {
+		d.add(s)
+	}
 }
 
 // isolate cuts a node off, in one direction or both.

@@ -21,6 +21,7 @@ func (d *drawing) updates() {
 	if d.chance(0.4) {
 		brief = d.Float64() * 0.6
 	}
+	d.names, d.brief = names, brief
 	hosts := d.plan.Topology.Members()
 	for i := range d.nodes {
 		self, _ := d.plan.Topology.Node(hosts[i])
@@ -35,6 +36,14 @@ func (d *drawing) updates() {
 				s = d.retry(s)
 			}
 		}
+	}
+}
+
+// update is one more, of a node that takes any, at a time that matters.
+func (d *drawing) update(at time.Duration, n int) {
+	self, _ := d.plan.Topology.Node(d.plan.Topology.Members()[n])
+	if self.Updates() && at < d.plan.Duration {
+		d.plan.Steps = append(d.plan.Steps, Step{At: at, Kind: Update, Node: n, Change: d.change(d.names, d.brief)})
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 // each holds against what.
 //
 //	acknowledged   stored        at-most-once  one-content   refused
-//	final-kept     final-held    as-of         promise-kept
+//	held           report-kept   sealed        causal
+//	final-kept     final-held    final-spread  as-of         promise-kept
 //	coherent-bound coherent-soon final-soon    converged
 //	exactly-once   value         expiry        collected
 //	rest           waste         bounded       wire          panic
@@ -101,6 +102,9 @@ func (j *judge) stored(n *node, b *replica.Batch) {
 	for _, block := range b.Blocks {
 		run := j.sim.decode(block.Run)
 		j.sim.binding(n, run.Origin, block.Last)
+		if k := len(run.Tickets); k > 0 {
+			n.seen = max(n.seen, run.Tickets[k-1].At)
+		}
 		for i := range run.Tickets {
 			j.storedTicket(n, &run.Tickets[i])
 		}

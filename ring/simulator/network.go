@@ -10,15 +10,17 @@ import (
 // its way when it goes down is lost, or, if an end went away, may still arrive
 // before the subscriber notices.
 type link struct {
-	sim       *Simulation
-	from, to  *node
-	rng       source
-	cut       int // reasons not to be up
-	up        bool
-	life      int // of the connection
-	downSince time.Duration
-	busy      time.Duration // arrival of the last message
-	topics    map[string]bool
+	sim      *Simulation
+	from, to *node
+	rng      source
+	cut      int // reasons not to be up
+	up       bool
+	stalled  time.Duration // until then nothing gets through
+	counted  bool          // as one by which a node hears and is heard
+	draining bool          // what was sent by a process that has ended still arrives
+	life     int           // of the connection
+	busy     time.Duration // arrival of the last message
+	topics   map[string]bool
 }
 
 func (n *node) linkTo(host string) *link {
@@ -40,15 +42,34 @@ func (n *node) resetLinks(drain bool) {
 	}
 }
 
+// openLinks connects a process that starts. Who still gets what the one before it sent
+// comes back later.
+func (n *node) openLinks() {
+	for _, l := range n.out {
+		if !l.draining {
+			l.reset(false)
+		}
+	}
+	for _, l := range n.in {
+		l.reset(false)
+	}
+}
+
 func (l *link) setUp(up bool) {
-	if l.up == up {
+	l.up = up
+	l.count()
+}
+
+// count lets the ends know whether anything gets through.
+func (l *link) count() {
+	through := l.up && l.stalled <= l.sim.now
+	if through == l.counted {
 		return
 	}
-	l.up = up
+	l.counted = through
 	by := 1
-	if !up {
+	if !through {
 		by = -1
-		l.downSince = l.sim.now
 	}
 	for _, count := range [...]*reach{&l.from.told, &l.to.heard} {
 		count.links += by
@@ -72,6 +93,7 @@ func (l *link) reset(drain bool) {
 		return
 	}
 	life := l.life
+	l.draining = true
 	l.sim.in(wait, func() {
 		if l.life == life {
 			l.closed(true)
@@ -84,7 +106,7 @@ func (l *link) reset(drain bool) {
 func (l *link) closed(wasUp bool) {
 	s := l.sim
 	l.life++
-	l.topics = nil
+	l.topics, l.draining = nil, false
 	life, told := l.life, l.rng.between(0, 50*time.Millisecond)
 	if wasUp {
 		l.after(told, func(to *node) { to.replica.LinkChanged(to.now(), l.from.host, false) })
@@ -113,14 +135,28 @@ func (l *link) connect(life int) {
 	if l.life != life || l.up || l.cut > 0 || !l.from.online() || !l.to.online() {
 		return
 	}
+	l.stalled, l.busy = 0, l.sim.now
 	l.setUp(true)
-	l.busy = l.sim.now
 	l.after(0, func(to *node) { to.replica.LinkChanged(to.now(), l.from.host, true) })
+}
+
+// stall keeps what is sent from arriving for a while, as where packets get lost: it
+// lies in the sockets, and comes all at once. Nothing tells of it.
+func (l *link) stall(d time.Duration) {
+	s := l.sim
+	if !l.up || l.stalled > s.now {
+		return
+	}
+	s.Result.Stalls++
+	l.stalled = s.now + d
+	l.busy = max(l.busy, l.stalled)
+	l.count()
+	s.in(d, l.count)
 }
 
 // maxBacklog is how long a message waits for a slow subscriber at most; later
 // ones are dropped, as at a high-water mark.
-const maxBacklog = 5 * time.Second
+const maxBacklog = 10 * time.Second
 
 // send lets a message travel.
 func (l *link) send(size int, m *replica.Message) {

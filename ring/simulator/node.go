@@ -55,6 +55,7 @@ type node struct {
 	toldHeads, answered map[tickets.Origin]uint64
 	minting             tickets.Origin
 	inherited           hlc.Timestamp // what a former process had promised of it
+	seen                hlc.Timestamp // the latest date of what this process stored
 }
 
 // seen is what was last looked at of what a process reports.
@@ -100,7 +101,7 @@ func (n *node) start() {
 	n.started, n.pause, n.waiting, n.early = s.now, 0, nil, nil
 	n.fuse, n.doom, n.final, n.flooded = 0, nil, seen{}, make(map[tickets.Origin]uint64)
 	n.toldHeads, n.answered, n.minting = make(map[tickets.Origin]uint64), make(map[tickets.Origin]uint64), tickets.Origin{}
-	n.inherited = 0
+	n.inherited, n.seen = 0, 0
 	n.table = tickets.NewTable(s.kind(), n)
 	for i, o := range n.disk.origins {
 		n.table.AddOrigin(tickets.OriginIndex(i), o)
@@ -125,7 +126,7 @@ func (n *node) start() {
 	if s.trace != nil {
 		s.tracef("%s starts at %s, %s", n.host, n.wall(), r.Vector())
 	}
-	n.resetLinks(false)
+	n.openLinks()
 	life := n.life
 	s.in(n.rng.between(0, 2*time.Second), func() { n.do(life, n.collect) })
 	n.tick()

@@ -44,6 +44,7 @@ const (
 	Stop                 // the process of Node is told to end, and stays away For
 	Pause                // the process of Node stands still
 	Cut                  // Links are down
+	Stall                // nothing gets through Links, and all of it later
 	Jump                 // the wall clock of Node moves by Shift
 	Freeze               // the wall clock of Node stands still; then it is right again, or stays behind if Shift is set
 	Full                 // there is no room on the disk of Node
@@ -53,7 +54,7 @@ const (
 	kinds
 )
 
-var kindNames = [kinds]string{"update", "crash", "stop", "pause", "cut", "jump", "freeze", "full", "slow-disk", "slow-node", "copy"}
+var kindNames = [kinds]string{"update", "crash", "stop", "pause", "cut", "stall", "jump", "freeze", "full", "slow-disk", "slow-node", "copy"}
 
 // String is the kind as in a transcript.
 func (k Kind) String() string { return kindNames[k] }
@@ -83,7 +84,7 @@ type Step struct {
 	Shift time.Duration
 	After int      // Crash: effects before it
 	Disk  Fate     // Crash
-	Links [][2]int // Cut: from and to
+	Links [][2]int // Cut and Stall: from and to
 	Change
 }
 
@@ -128,9 +129,9 @@ func (p *Plan) describe(s *Step) string {
 		return b.String()
 	case Crash:
 		fmt.Fprintf(&b, " after %d effects, disk %s", s.After, s.Disk)
-	case Cut:
+	case Cut, Stall:
 		b.Reset()
-		b.WriteString("cut")
+		b.WriteString(s.Kind.String())
 		for _, l := range s.Links {
 			fmt.Fprintf(&b, " %s->%s", host[l[0]], host[l[1]])
 		}

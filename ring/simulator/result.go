@@ -23,6 +23,7 @@ type Counts struct {
 	Seeds, Events, Pings                                      int
 	Updates, Acked, Refused, Uncertain, Forgone               int
 	Crashes, Stops, Pauses, Cuts, LinksCut, Clocks, Backwards int
+	Stalls                                                    int
 	Lost, Rewound, Reverted, Full, Slow, Refusals             int
 	FinalReports, CoherentReports, AsOf, Collected, Stored    int
 	Bytes                                                     uint64
@@ -57,6 +58,7 @@ func (r *Result) Add(o Result) {
 		{&c.Pauses, &d.Pauses},
 		{&c.Cuts, &d.Cuts},
 		{&c.LinksCut, &d.LinksCut},
+		{&c.Stalls, &d.Stalls},
 		{&c.Clocks, &d.Clocks},
 		{&c.Backwards, &d.Backwards},
 		{&c.Lost, &d.Lost},
@@ -83,8 +85,8 @@ func (r *Result) Add(o Result) {
 func (r Result) String() string {
 	hours := max(r.NodeTime.Hours(), 1e-9)
 	var b strings.Builder
-	fmt.Fprintf(&b, "faults: %d crashes, %d clean stops, %d partitions of %d links, %d pauses, %d clocks moved (%d back), %d disks lost, %d rewound, %d reverted, %d full, %d slow disks and nodes\n",
-		r.Crashes, r.Stops, r.Cuts, r.LinksCut, r.Pauses, r.Clocks, r.Backwards, r.Lost, r.Rewound, r.Reverted, r.Full, r.Slow)
+	fmt.Fprintf(&b, "faults: %d crashes, %d clean stops, %d partitions of %d links, %d links stalled, %d pauses, %d clocks moved (%d back), %d disks lost, %d rewound, %d reverted, %d full, %d slow disks and nodes\n",
+		r.Crashes, r.Stops, r.Cuts, r.LinksCut, r.Stalls, r.Pauses, r.Clocks, r.Backwards, r.Lost, r.Rewound, r.Reverted, r.Full, r.Slow)
 	fmt.Fprintf(&b, "in a node-hour: %.1f crashes, %.1f partitions, %.1f pauses, %.1f clocks moved, %.1f disks lost or put back\n",
 		float64(r.Crashes)/hours, float64(r.Cuts)/hours, float64(r.Pauses)/hours, float64(r.Clocks)/hours, float64(r.Lost+r.Rewound+r.Reverted)/hours)
 	fmt.Fprintf(&b, "clients: %d updates, %d acknowledged, %d refused, %d without an answer, %d forgone with weaker durability\n",

@@ -114,7 +114,7 @@ func (p *Plan) without(i int) (Plan, bool) {
 	moved := func(k int) int { return k - max(cmp.Compare(k, i), 0) }
 	for _, st := range p.Steps {
 		links := st.Links
-		if st.Links = nil; st.Node == i && st.Kind != Cut {
+		if st.Links = nil; st.Node == i && links == nil {
 			continue
 		}
 		for _, l := range links {
@@ -122,7 +122,7 @@ func (p *Plan) without(i int) (Plan, bool) {
 				st.Links = append(st.Links, [2]int{moved(l[0]), moved(l[1])})
 			}
 		}
-		if st.Node = moved(st.Node); st.Kind == Cut {
+		if st.Node = moved(st.Node); links != nil {
 			if st.Node = 0; len(st.Links) == 0 {
 				continue
 			}

@@ -20,6 +20,10 @@ func (s *Simulation) carryOut(step *Step) {
 		n.stand(step.For)
 	case Cut:
 		s.cut(step)
+	case Stall:
+		for _, l := range s.linksOf(step) {
+			l.stall(step.For)
+		}
 	case Jump:
 		n.shift(step.Shift)
 	case Freeze:
@@ -51,8 +55,8 @@ func (n *node) slowness(rng source) time.Duration {
 	return rng.between(0, n.slowNode)
 }
 
-func (s *Simulation) cut(step *Step) {
-	var links []*link
+// linksOf are the links that a step speaks of.
+func (s *Simulation) linksOf(step *Step) (links []*link) {
 	for _, l := range s.links {
 		for _, ends := range step.Links {
 			if l.from.index == ends[0] && l.to.index == ends[1] {
@@ -60,6 +64,11 @@ func (s *Simulation) cut(step *Step) {
 			}
 		}
 	}
+	return links
+}
+
+func (s *Simulation) cut(step *Step) {
+	links := s.linksOf(step)
 	s.Result.Cuts++
 	s.Result.LinksCut += len(links)
 	for _, l := range links {
