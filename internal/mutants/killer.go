@@ -164,7 +164,7 @@ func (b *bench) compileAll(ctx context.Context, chosen []*mutant) bool {
 
 var (
 	failedTest = regexp.MustCompile(`^\s*--- FAIL: (\S+)`)
-	failedSeed = regexp.MustCompile(`\bseed (\d+)\b(?:: (\w+):)?`)
+	failedSeed = regexp.MustCompile(`\bseed (\d+)\b(?:: ([\w-]+):)?`)
 	crashed    = regexp.MustCompile(`^(panic:|fatal error:|blackbox:)`)
 )
 

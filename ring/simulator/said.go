@@ -59,11 +59,9 @@ func (n *node) toldOf(p *replica.Ping) {
 	}
 }
 
-// reported sees every report when it is first sent.
+// reported sees every report of a node on what it holds itself. It may grow as the
+// node gets what others have reported.
 func (s *Simulation) reported(n *node, r *replica.Report) {
-	if n.answered[r.Origin] == r.Boot {
-		return
-	}
 	n.answered[r.Origin] = r.Boot
 	if r.Held > n.holds(r.Origin) {
 		s.fail("held", "%s reports that it holds ticket %d of %s, and has %d on its disk", n.host, r.Held, r.Origin, n.holds(r.Origin))
@@ -83,11 +81,12 @@ func (s *Simulation) reported(n *node, r *replica.Report) {
 // binding checks that who has reported on a log stores no more of it than was
 // reported, for the owner goes by that, and that no log goes beyond its seal.
 func (s *Simulation) binding(n *node, o tickets.Origin, last uint64) {
-	if head, ok := s.seals[o]; ok && last > head {
+	head, sealed := s.seals[o]
+	if sealed && last > head {
 		s.fail("sealed", "%s stores ticket %d of %s, which was sealed at %d", n.host, last, o, head)
 	}
 	boot, ok := n.answered[o]
-	if !ok {
+	if !ok || sealed {
 		return
 	}
 	if now, epoch := n.replica.Known(o.Host); now != boot || epoch == o.Epoch {
