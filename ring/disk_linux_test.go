@@ -47,7 +47,7 @@ func exchange(t *testing.T, path, by string) {
 // breakDisk makes the next commit fail so that nobody knows whether it is there.
 func breakDisk(t *testing.T, dir string) {
 	t.Helper()
-	exchange(t, filepath.Join(dir, "ledger.db"), os.DevNull)
+	exchange(t, filepath.Join(dir, "journal.0"), os.DevNull)
 }
 
 // endBroken ends a node whose disk was broken.

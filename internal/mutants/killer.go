@@ -38,6 +38,7 @@ var suites = []suite{
 	{name: "value", pkg: "value", limit: time.Minute},
 	{name: "transcripts", pkg: "ring/replica", limit: time.Minute},
 	{name: "laws", pkg: "tickets", limit: 2 * time.Minute},
+	{name: "journal", pkg: "ring/journal", limit: time.Minute},
 	{name: "boltstore", pkg: "ring/boltstore", limit: 2 * time.Minute, real: true},
 	{name: "client", pkg: "internal/client", limit: time.Minute},
 	{name: "zmqbus", pkg: "ring/zmqbus", limit: 2 * time.Minute, real: true},

@@ -44,9 +44,13 @@ const maxManifestBytes = 64 << 10
 // read: until it ends the ledger grows instead of using freed room again, so
 // w should be bounded in time. Errors are those of w and of reading.
 func (s *Store) Backup(w io.Writer) error {
+	if err := s.flush(nil); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
 	s.mu.RLock()
 	l := s.label
 	s.mu.RUnlock()
+	l.Journal = false
 	var tx *bbolt.Tx
 	err := s.ledger.guard(func() (err error) {
 		tx, err = s.ledger.db.Begin(false)
@@ -182,7 +186,7 @@ func backupError(err error, files int) error {
 // checkRestored does the full check on the ledger and compares it with the
 // label.
 func checkRestored(path string, l label) error {
-	_, err := checkFile(path, func(p *pageFile) error { _, err := checkLedger(p); return err })
+	_, err := checkFile(path, func(p *pageFile) error { _, _, err := checkLedger(p); return err })
 	if err != nil {
 		return err
 	}

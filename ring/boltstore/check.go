@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Check reads every page and every record of the ledger and the index and
-// checks their structure, their checksums, and that no log has a gap. It
+// Check reads every page and every record of the ledger, the journal and the
+// index and checks their structure, their checksums, and that no log has a gap. It
 // changes nothing, needs no options, and gives ErrBusy while a writer has the
 // directory open. The first fault of each file is told; that the index is
 // missing is none. A fault of the index is ErrIndex, one of the ledger
@@ -31,9 +31,12 @@ func Check(dir string) error {
 	if !found.ledger {
 		return fmt.Errorf("%s was never initialised: %w", dir, fs.ErrNotExist)
 	}
-	rewound, err := checkLedgerAt(dir)
+	applied, rewound, err := checkLedgerAt(dir)
 	if err == nil && rewound {
 		err = errRewound()
+	}
+	if err == nil && found.label != nil && found.label.Journal {
+		_, err = readJournal(dir, applied, false)
 	}
 	if errors.Is(err, ErrBusy) {
 		return err
@@ -55,7 +58,7 @@ const (
 // files passed, standard error the fault in one line. It may crash: that is
 // what the process is for.
 func RunCheck(dir string, stdout, stderr io.Writer) int {
-	_, err := checkLedgerAt(dir)
+	_, _, err := checkLedgerAt(dir)
 	if err == nil {
 		fmt.Fprintln(stdout, ledgerPassed)
 		err = checkIndexAt(dir)
@@ -86,11 +89,12 @@ func errRewound() error {
 	return damaged("%s: one of its two head pages is bad, and the last commit may be lost: restore a backup, let the node start anew from its peers, or accept the loss with --accept-rewind", ledgerName)
 }
 
-func checkLedgerAt(dir string) (rewound bool, err error) {
-	return checkFile(filepath.Join(dir, ledgerName), func(p *pageFile) error {
-		_, err := checkLedger(p)
+func checkLedgerAt(dir string) (applied uint64, rewound bool, err error) {
+	rewound, err = checkFile(filepath.Join(dir, ledgerName), func(p *pageFile) (err error) {
+		_, applied, err = checkLedger(p)
 		return err
 	})
+	return applied, rewound, err
 }
 
 func checkIndexAt(dir string) error {
@@ -134,8 +138,8 @@ func (p *pageFile) warm() {
 }
 
 // checkLedger walks the whole ledger. It tells how many records there are
-// besides those of a new one.
-func checkLedger(p *pageFile) (records int, err error) {
+// besides those of a new one, and up to which record the journal is in it.
+func checkLedger(p *pageFile) (records int, applied uint64, err error) {
 	meta := make(map[string][]byte)
 	origins, logs := 0, 0
 	origin, next := -1, uint64(0)
@@ -146,8 +150,12 @@ func checkLedger(p *pageFile) (records int, err error) {
 				_, err := readIdentity(func(key []byte) []byte { return meta[string(key)] })
 				return err
 			}
-			if bytes.Equal(k, keyNode) {
+			switch {
+			case bytes.Equal(k, keyNode):
 				records++
+			case bytes.Equal(k, keyApplied):
+				applied, err = readApplied(v)
+				return err
 			}
 			_, err := unseal(tagMeta, k, v)
 			return err
@@ -182,7 +190,7 @@ func checkLedger(p *pageFile) (records int, err error) {
 	if err == nil && logs > origins {
 		err = damaged("%s: blocks of origin %d, of which nothing is known", p.name, logs-1)
 	}
-	return records + origins, err
+	return records + origins, applied, err
 }
 
 // checkIndex walks the whole index.
@@ -211,7 +219,7 @@ type verdict struct {
 func (s *Store) check(found contents) (v verdict, err error) {
 	full := !s.o.SkipCheck && len(s.o.CheckCommand) == 0
 	if full {
-		v.rewound, err = checkLedgerAt(s.dir)
+		_, v.rewound, err = checkLedgerAt(s.dir)
 	} else {
 		v.rewound, err = checkFile(filepath.Join(s.dir, ledgerName), nil)
 	}

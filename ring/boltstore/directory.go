@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"bluerings/ring/journal"
 	"bluerings/value"
 )
 
@@ -38,6 +39,7 @@ type label struct {
 	Store    string `json:"store"`              // random, of the ledger that was created with it
 	Created  string `json:"created"`            // RFC 3339, UTC
 	Restored bool   `json:"restored,omitempty"` // the ledger may be behind what peers have seen of it
+	Journal  bool   `json:"journal,omitempty"`  // commits may be in the journal alone
 	Checksum string `json:"checksum"`           // CRC-32C in hexadecimal
 }
 
@@ -151,7 +153,7 @@ func survey(dir string) (c contents, err error) {
 			c.index = true
 		case ledgerName + newSuffix, labelName + newSuffix:
 			c.leftover = append(c.leftover, filepath.Join(dir, name))
-		case "lost+found":
+		case "lost+found", journal.Names()[0], journal.Names()[1]:
 		default:
 			if !strings.HasPrefix(name, ".") {
 				others = name

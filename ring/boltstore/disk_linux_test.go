@@ -1,10 +1,14 @@
 package boltstore
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"unsafe"
+
+	"bluerings/ring/journal"
 )
 
 // dirtyPages asks the kernel how many pages of a file are not on the disk:
@@ -45,9 +49,22 @@ func TestCommitIsOnTheDisk(t *testing.T) {
 		if err := s.Commit(w.batch()); err != nil {
 			t.Fatal(err)
 		}
-		if n := dirtyPages(t, s.ledger.file); n != 0 {
-			t.Fatalf("after a commit %d pages of the ledger are not on the disk", n)
+		for _, name := range journal.Names() {
+			f, err := os.Open(filepath.Join(dir, "data", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := dirtyPages(t, f); n != 0 {
+				t.Fatalf("after a commit %d pages of %s are not on the disk", n, name)
+			}
+			_ = f.Close()
 		}
+	}
+	if err := s.Commit(w.large()); err != nil {
+		t.Fatal(err)
+	}
+	if n := dirtyPages(t, s.ledger.file); n != 0 {
+		t.Fatalf("after a large commit %d pages of the ledger are not on the disk", n)
 	}
 }
 
@@ -83,14 +100,16 @@ func TestFullDiskWithoutALook(t *testing.T) {
 	dir := t.TempDir()
 	w := fill(t, dir, 42, 20, 10)
 	s := mustOpen(t, dir, options())
-	if err := s.Commit(w.batch()); err != nil { // the file is as long as it has to be
+	if err := errors.Join(s.Commit(w.batch()), s.flush(nil)); err != nil { // the file is as long as it has to be
 		t.Fatal(err)
 	}
 	back := replaced(t, s.ledger.file, "/dev/full")
-	b := w.batch()
-	wantError(t, s.Commit(b), ErrUncertain)
+	if err := s.Commit(w.batch()); err != nil { // to the journal
+		t.Fatal(err)
+	}
+	wantError(t, s.flush(nil), ErrUncertain)
 	back()
-	wantError(t, s.Commit(b), ErrUncertain)
+	wantError(t, s.Commit(w.batch()), ErrUncertain)
 	want := mustDigest(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

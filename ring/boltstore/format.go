@@ -3,6 +3,7 @@ package boltstore
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math/bits"
 
 	"bluerings/hlc"
 	"bluerings/ring/replica"
@@ -21,6 +22,8 @@ const FormatVersion = 1
 //	bluerings.json  says that the directory was initialised, and for whom
 //	ledger.db       bbolt; what must not be lost
 //	index.db        bbolt; made from ledger.db whenever it is missing or bad
+//	journal.0, .1   commits on their way to ledger.db, see package journal; only
+//	                while a node runs, and after a crash
 //	*.new           a file being made, to be renamed once it is durable;
 //	                leftovers of a crash are removed by Open
 //
@@ -42,8 +45,14 @@ const FormatVersion = 1
 //	    "format"    version, 4 bytes
 //	    "identity"  JSON, see bluerings.json, with the store's random id
 //	    "node"      the node's own record, opaque here; absent before its first
+//	    "applied"   number of the journal's last record that is in the ledger,
+//	                8 bytes; absent before the first
 //
 // The blocks of an origin follow each other without a gap from ticket 1 on.
+//
+// A record of the journal is one commit: a list of what it puts into ledger.db,
+// each as the letter of the bucket; length of the key, 1 byte; key; varint length
+// of the value; value.
 //
 // index.db:
 //
@@ -82,6 +91,7 @@ var (
 	keyFormat     = []byte("format")
 	keyIdentity   = []byte("identity")
 	keyNode       = []byte("node")
+	keyApplied    = []byte("applied")
 	keyStore      = []byte("store")
 	keyCovers     = []byte("covers")
 	castagnoli    = crc32.MakeTable(crc32.Castagnoli)
@@ -130,6 +140,13 @@ func appendBlock(dst []byte, key []byte, b *replica.Block) []byte {
 	dst = append(dst, b.Links...)
 	return seal(dst, from, tagBlock, key)
 }
+
+// blockLength is the length of a block's value.
+func blockLength(b *replica.Block) int {
+	return 1 + uvarintBytes(b.Last-b.First) + uvarintBytes(uint64(len(b.Run))) + len(b.Run) + len(b.Links) + sumBytes
+}
+
+func uvarintBytes(v uint64) int { return max(1, (bits.Len64(v)+6)/7) }
 
 // blockBytes bounds the length of a block's value.
 func blockBytes(b *replica.Block) int { return len(b.Run) + len(b.Links) + 16 + sumBytes }

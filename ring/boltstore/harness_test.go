@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"bluerings/hlc"
+	"bluerings/ring/journal"
 	"bluerings/ring/replica"
 	"bluerings/tickets"
 	"bluerings/value"
@@ -120,6 +121,18 @@ func (w *writer) batch() *replica.Batch {
 	}
 	if w.rnd.IntN(3) == 0 {
 		b.Meta = w.bytes(1 + w.rnd.IntN(100))
+	}
+	return b
+}
+
+// large is a batch that does not go through the journal.
+func (w *writer) large() *replica.Batch {
+	b := w.batch()
+	for range 1 + directBytes/40_000 {
+		b.Blocks = append(b.Blocks, replica.Block{
+			Origin: 0, First: w.ends[0] + 1, Last: w.ends[0] + 1000, Run: w.bytes(40_000),
+		})
+		w.ends[0] += 1000
 	}
 	return b
 }
@@ -231,7 +244,7 @@ func copyDir(from, to string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
 	}
-	for _, name := range []string{labelName, ledgerName, indexName} {
+	for _, name := range append(journal.Names(), labelName, ledgerName, indexName) {
 		if err := copyFile(filepath.Join(from, name), filepath.Join(to, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -80,17 +80,7 @@ func (s *Store) Commit(b *replica.Batch) error {
 	if len(b.Origins) == 0 && len(b.Blocks) == 0 && len(b.Rewrite) == 0 && b.Meta == nil {
 		return nil
 	}
-	size := 0
-	for _, list := range [][]replica.Block{b.Blocks, b.Rewrite} {
-		for i := range list {
-			size += blockBytes(&list[i])
-		}
-	}
-	if cap(s.values) < size || cap(s.values) > keepValues {
-		s.values = make([]byte, 0, size)
-	}
-	err = s.ledger.update(func(tx *bbolt.Tx) error { return s.apply(tx, b) })
-	if err != nil {
+	if err := s.write(b); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -100,6 +90,27 @@ func (s *Store) Commit(b *replica.Batch) error {
 		s.meta = slices.Clone(b.Meta)
 	}
 	return nil
+}
+
+// write takes a batch to the journal or to the ledger.
+func (s *Store) write(b *replica.Batch) error {
+	if size := recordBytes(b); len(b.Rewrite) == 0 && size <= directBytes && s.journaling() {
+		return s.commitToJournal(b, size)
+	}
+	return s.commitToLedger(b)
+}
+
+func (s *Store) commitToLedger(b *replica.Batch) error {
+	size := 0
+	for _, list := range [][]replica.Block{b.Blocks, b.Rewrite} {
+		for i := range list {
+			size += blockBytes(&list[i])
+		}
+	}
+	if cap(s.values) < size || cap(s.values) > keepValues {
+		s.values = make([]byte, 0, size)
+	}
+	return s.flush(b)
 }
 
 // plan checks a batch against what is stored and tells what will be.
@@ -212,13 +223,15 @@ func (s *Store) Blocks(origin tickets.OriginIndex, from, to uint64, visit func(b
 	var page []replica.Block
 	var buf []byte
 	for next, room := max(from, 1), firstPage; next <= to; room = min(2*room, lastPage) {
-		page, buf = page[:0], buf[:0]
-		err := s.ledger.view(func(tx *bbolt.Tx) (err error) {
-			page, buf, err = readBlocks(tx.Bucket(bucketBlocks).Cursor(), page, buf, origin, next, to, room)
-			return err
-		})
-		if err != nil {
-			return s.ledgerError(err)
+		var limit uint64
+		if page, limit = s.pendingFrom(page[:0], origin, next, to, room); len(page) == 0 {
+			err := s.ledger.view(func(tx *bbolt.Tx) (err error) {
+				page, buf, err = readBlocks(tx.Bucket(bucketBlocks).Cursor(), page, buf[:0], origin, next, limit, room)
+				return err
+			})
+			if err != nil {
+				return s.ledgerError(err)
+			}
 		}
 		for _, b := range page {
 			if more, err := visit(b); err != nil || !more {

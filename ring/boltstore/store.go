@@ -1,8 +1,9 @@
 // Package boltstore keeps a node's tickets on disk, in bbolt files.
 //
 // A data directory holds ledger.db, which is what must not be lost; index.db,
-// which is derived from it and is made anew when it is missing or bad; and
-// bluerings.json, which says that the directory was initialised. The bytes are
+// which is derived from it and is made anew when it is missing or bad;
+// bluerings.json, which says that the directory was initialised; and, while a
+// node runs, a journal of commits on their way to ledger.db. The bytes are
 // described at [FormatVersion].
 //
 // bbolt trusts the pages it reads: a flipped bit may give other data or end
@@ -24,10 +25,12 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
 
+	"bluerings/ring/journal"
 	"bluerings/tickets"
 	"bluerings/value"
 )
@@ -72,12 +75,21 @@ type Store struct {
 	commit sync.Mutex // one Commit at a time
 	values []byte     // its buffer
 
+	flushing    sync.Mutex    // one way from the journal to the ledger at a time
+	begun, full chan struct{} // the journal has something, is full
+	stopFlusher chan struct{}
+	flusher     sync.WaitGroup
+	applied     atomic.Uint64 // last record of the journal that is in the ledger
+	ledgerBytes atomic.Int64  // what the ledger's file must have
+
 	mu      sync.RWMutex // guards what follows
 	label   label
 	meta    []byte
 	origins []tickets.Origin
 	ends    []uint64
-	index   *database // nil: none, ReadOnly only
+	index   *database        // nil: none, ReadOnly only
+	journal *journal.Journal // nil: commits go to the ledger at once
+	pending pending
 }
 
 // Open opens a data directory; a missing or empty one is initialised, at once
@@ -130,6 +142,9 @@ func (s *Store) open(found contents) error {
 		}
 	}
 	if err := s.load(); err != nil {
+		return err
+	}
+	if err := s.recoverJournal(); err != nil {
 		return err
 	}
 	if verdict.rewound {
@@ -199,7 +214,7 @@ func claimDir(dir string) (found contents, unlock func(), err error) {
 func removeVirgin(path string) error {
 	records := 0
 	_, err := checkFile(path, func(p *pageFile) error {
-		n, err := checkLedger(p)
+		n, _, err := checkLedger(p)
 		records = n
 		return err
 	})
@@ -248,6 +263,7 @@ func (s *Store) load() error {
 				return damaged("%s: its bucket %q is missing", ledgerName, name)
 			}
 		}
+		s.ledgerBytes.Store(tx.Size())
 		meta := tx.Bucket(bucketMeta)
 		if identity, err = readIdentity(meta.Get); err != nil {
 			return err
@@ -258,6 +274,13 @@ func (s *Store) load() error {
 				return err
 			}
 			s.meta = slices.Clone(node)
+		}
+		if v := meta.Get(keyApplied); v != nil {
+			applied, err := readApplied(v)
+			if err != nil {
+				return err
+			}
+			s.applied.Store(applied)
 		}
 		err = tx.Bucket(bucketOrigins).ForEach(func(k, v []byte) error {
 			index, origin, err := decodeOrigin(k, v)
@@ -306,6 +329,17 @@ func readIdentity(get func(key []byte) []byte) (l label, err error) {
 	return l, nil
 }
 
+func readApplied(v []byte) (uint64, error) {
+	number, err := unseal(tagMeta, keyApplied, v)
+	if err == nil && len(number) != 8 {
+		err = damaged("%s: its record of the journal is of an unknown shape", ledgerName)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return binary.BigEndian.Uint64(number), nil
+}
+
 // Fresh tells whether this Open initialised the directory.
 func (s *Store) Fresh() bool { return s.fresh }
 
@@ -351,19 +385,24 @@ func (s *Store) Restored() bool {
 func (s *Store) ClearRestored() error { return s.setRestored(false) }
 
 func (s *Store) setRestored(restored bool) error {
+	if s.o.ReadOnly && !restored {
+		return ErrReadOnly
+	}
+	return s.relabel(func(l *label) { l.Restored = restored })
+}
+
+// relabel changes the label, on disk too unless the store is read-only.
+func (s *Store) relabel(change func(*label)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.label.Restored == restored {
+	l := s.label
+	if change(&l); l == s.label {
 		return nil
 	}
-	l := s.label
-	l.Restored = restored
 	if !s.o.ReadOnly {
 		if err := writeLabel(s.dir, l); err != nil {
 			return err
 		}
-	} else if !restored {
-		return ErrReadOnly
 	}
 	s.label = l
 	return nil
@@ -377,11 +416,19 @@ func (s *Store) DiskBytes() int64 {
 	if index := s.indexFile(); index != nil {
 		n += index.size()
 	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.journal != nil {
+		n += s.journal.Size()
+	}
 	return n
 }
 
 // Close waits for calls under way. It may be called again.
 func (s *Store) Close() error {
+	s.commit.Lock()
+	s.closeJournal()
+	s.commit.Unlock()
 	err := s.ledger.close()
 	if index := s.indexFile(); index != nil {
 		err = errors.Join(err, index.close())
