@@ -107,7 +107,12 @@ func serveBare(ctx context.Context, dir string, listening func(string)) error {
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Handler: a.handler()}
+	return serveHTTP(ctx, l, a.handler(), listening)
+}
+
+// serveHTTP serves until ctx ends.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, listening func(string)) error {
+	s := &http.Server{Handler: h}
 	listening(l.Addr().String())
 	go func() {
 		<-ctx.Done()

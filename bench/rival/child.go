@@ -19,7 +19,7 @@ import (
 // servers are rivals that are libraries: each runs in a process of its own, which is this program
 // started again. They return when ctx ends.
 var servers = map[string]func(ctx context.Context, dir string, listening func(addr string)) error{
-	"nats": serveNATS, "etcd": serveEtcd, "bare": serveBare,
+	"nats": serveNATS, "etcd": serveEtcd, "bare": serveBare, "bare-source": serveSource, "bare-follower": serveFollower,
 }
 
 // childPrefix marks a call of this program as such a server.

@@ -2,81 +2,77 @@ package work
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
 
 	"bluerings/bench/machine"
-	"bluerings/internal/load"
+	"bluerings/bench/rival"
 )
 
-// bareMessages sends messages from one bare socket to another in this process, over loopback.
-type bareMessages struct{ dir string }
+// bareMessage sends a message from one bare socket to another in this process, over loopback, and then
+// appends to a file, with a sync.
+type bareMessage struct {
+	pub, sub zmq4.Socket
+	file     *rival.SyncedFile
+}
 
-// measure adds, quantile by quantile, the time of one message and that of one synced append.
-func (b *bareMessages) measure(ctx context.Context, d time.Duration) (figures, error) {
+// newBareMessage connects the sockets; it returns when a message has come through.
+func newBareMessage(s *stage) (*bareMessage, error) {
 	ports, err := machine.Ports(1)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	b := &bareMessage{pub: zmq4.NewPub(context.Background()), sub: zmq4.NewSub(context.Background())}
+	s.defers(func() { b.pub.Close(); b.sub.Close() })
 	endpoint := fmt.Sprintf("tcp://127.0.0.1:%d", ports[0])
-	pub, sub := zmq4.NewPub(ctx), zmq4.NewSub(ctx)
-	defer pub.Close()
-	defer sub.Close()
-	if err := errors.Join(pub.Listen(endpoint), sub.Dial(endpoint), sub.SetOption(zmq4.OptionSubscribe, "")); err != nil {
+	if err := errors.Join(b.pub.Listen(endpoint), b.sub.Dial(endpoint), b.sub.SetOption(zmq4.OptionSubscribe, "")); err != nil {
 		return nil, err
 	}
-	messages, err := oneWay(ctx, pub, sub, d)
-	if err != nil {
+	if b.file, err = rival.NewSyncedFile(filepath.Join(s.dir, "bare")); err != nil {
 		return nil, err
 	}
-	syncs, err := fdatasyncTimes(b.dir, d/4)
-	if err != nil {
-		return nil, err
-	}
-	f := quantiles(messages)
-	for name, x := range quantiles(syncs) {
-		f[name] += x
-	}
-	return f, nil
+	s.defers(func() { b.file.Close() })
+	return b, b.subscribed()
 }
 
-// oneWay sends stamped messages, spaced like updates, and times how long each is under way. The
-// first ones wait for the subscription and are not counted.
-func oneWay(ctx context.Context, pub, sub zmq4.Socket, d time.Duration) (*load.Histogram, error) {
-	const warmUp = 500 * time.Millisecond
-	began := time.Now()
-	sent := make(chan error, 1)
-	sending, stop := context.WithCancel(ctx)
-	defer stop()
+// subscribed sends until the subscription is in force.
+func (b *bareMessage) subscribed() error {
+	came := make(chan error, 1)
 	go func() {
-		for sending.Err() == nil {
-			message := make([]byte, 100)
-			binary.BigEndian.PutUint64(message, uint64(time.Since(began)))
-			if err := pub.Send(zmq4.NewMsg(message)); err != nil {
-				sent <- err
-				return
-			}
-			_ = pause(sending, propagationInterval) // its end is seen by the loop
-		}
-		sent <- nil
+		_, err := b.sub.Recv()
+		came <- err
 	}()
-	h := &load.Histogram{}
-	for time.Since(began) < warmUp+d {
-		m, err := sub.Recv()
-		if err != nil {
-			return nil, err
+	for range 1000 {
+		if err := b.pub.Send(zmq4.NewMsg(make([]byte, 1))); err != nil {
+			return err
 		}
-		at := time.Since(began)
-		if at > warmUp {
-			h.Add(at - time.Duration(binary.BigEndian.Uint64(m.Bytes())))
+		select {
+		case err := <-came:
+			return err
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	stop()
-	return h, <-sent
+	return errors.New("no message came through the bare sockets")
+}
+
+func (b *bareMessage) once(context.Context) (time.Duration, error) {
+	began := time.Now()
+	if err := b.pub.Send(zmq4.NewMsg(make([]byte, 100))); err != nil {
+		return 0, err
+	}
+	for {
+		m, err := b.sub.Recv()
+		if err != nil {
+			return 0, err
+		}
+		if len(m.Bytes()) > 1 { // not one of those that waited for the subscription
+			break
+		}
+	}
+	err := b.file.Append()
+	return time.Since(began), err
 }

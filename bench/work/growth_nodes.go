@@ -85,19 +85,20 @@ func (e *Env) converge(ctx context.Context, shape string, nodes int) (*load.Hist
 		return nil, err
 	}
 	h := &load.Histogram{}
-	p := &nodePair{from: ring.Nodes[0]}
+	p := &nodePair{from: ring.Nodes[0].Client}
 	for range 30 {
 		if err := p.update(ctx); err != nil {
 			return nil, err
 		}
 		began := time.Now()
-		for _, p.to = range ring.Nodes[1:] {
+		for _, n := range ring.Nodes[1:] {
+			p.to = n.Client
 			for there := false; !there; {
 				if there, err = p.arrived(ctx, p.value); err != nil {
 					return nil, err
 				}
 				if time.Since(began) > 20*time.Second {
-					return nil, fmt.Errorf("%s of %d: an update did not reach %s", shape, nodes, p.to.Host)
+					return nil, fmt.Errorf("%s of %d: an update did not reach %s", shape, nodes, n.Host)
 				}
 			}
 		}

@@ -3,13 +3,13 @@ package work
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"strconv"
 	"time"
 
-	"bluerings/bench/machine"
 	"bluerings/bench/measure"
 	"bluerings/bench/node"
 	"bluerings/bench/rival"
@@ -41,6 +41,73 @@ func runPropagation(ctx context.Context, e *Env) ([]measure.Result, error) {
 		return nil, err
 	}
 	defer s.strike()
+	racers, err := e.propagationRacers(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	var all shared
+	c := contest{
+		note: fmt.Sprintf("One update every %s, of each contestant in turn, by one client, who then reads at the other side until the new value is there. So the time "+
+			"begins when the acknowledgement has arrived and holds at least one read over loopback. The bare message goes "+
+			"from a zmq4 PUB to a SUB socket, 100 bytes, and is followed by one 4 KiB append with fdatasync, as the other node makes the ticket durable before it shows it; "+
+			"it is not read over HTTP by anybody. The bare pair is: two processes of chi, which append 4 KiB with fdatasync, and between them the same bare message. "+
+			"The reader reads without pause and so keeps one core busy; where other work keeps the second one busy too, a sync of the disk takes up to a hundred times longer, whoever asks for it.",
+			propagationInterval),
+		metrics: propagationMetrics,
+		ordered: true,
+	}
+	taking := []racer(nil)
+	for _, r := range racers {
+		who := contestant{name: r.name, guarantee: r.guarantee, skipped: r.missing}
+		if r.missing == "" {
+			who.turn = all.told(len(taking))
+			taking = append(taking, r.racer)
+		}
+		c.contestants = append(c.contestants, who)
+	}
+	c.contestants[0].turn = all.first(func(ctx context.Context) ([]figures, error) {
+		return race(ctx, taking, time.Duration(len(taking))*e.Turn)
+	})
+	return c.run(ctx, e)
+}
+
+// racer is one who takes part in a race of single updates.
+type racer interface {
+	// once makes an update and tells how long it took, from its acknowledgement, until it was there.
+	once(ctx context.Context) (time.Duration, error)
+}
+
+// race lets all make one update after another, in turns, so that whatever the machine does happens to all.
+func race(ctx context.Context, racers []racer, d time.Duration) ([]figures, error) {
+	times := make([]load.Histogram, len(racers))
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		for i, r := range racers {
+			if err := pause(ctx, propagationInterval); err != nil {
+				return nil, err
+			}
+			took, err := r.once(ctx)
+			if err != nil {
+				return nil, err
+			}
+			times[i].Add(took)
+		}
+	}
+	all := make([]figures, len(racers))
+	for i := range times {
+		all[i] = quantiles(&times[i])
+	}
+	return all, nil
+}
+
+// namedRacer is a racer, or why there is none.
+type namedRacer struct {
+	racer
+	name, guarantee string
+	missing         string
+}
+
+// propagationRacers starts all of them, ours first.
+func (e *Env) propagationRacers(ctx context.Context, s *stage) ([]namedRacer, error) {
 	ring, err := node.NewRing(e.Program, s.dir, "full-mesh", 2)
 	if err != nil {
 		return nil, err
@@ -52,24 +119,36 @@ func runPropagation(ctx context.Context, e *Env) ([]measure.Result, error) {
 	if err := ring.Nodes[0].SetUp(ctx, 1); err != nil {
 		return nil, err
 	}
-	bare := &bareMessages{dir: s.dir}
-	c := contest{
-		note: fmt.Sprintf("An update every %s, by one client, who then reads at the other side until the new value is there. So the time "+
-			"begins when the acknowledgement has arrived and holds at least one read over loopback. The bare message is 100 bytes "+
-			"from a zmq4 PUB to a SUB socket plus one 4 KiB append with fdatasync, quantile by quantile, as the other node makes the ticket durable before it shows it.",
-			propagationInterval),
-		metrics: propagationMetrics,
-		contestants: []contestant{
-			{name: "Blue Rings, two nodes", guarantee: "on disk at both", turn: func(ctx context.Context) (figures, error) {
-				return e.propagate(ctx, &nodePair{from: ring.Nodes[0], to: ring.Nodes[1]})
-			}},
-			{name: "bare zmq4 message + fdatasync", guarantee: "on disk; nothing counted", turn: func(ctx context.Context) (figures, error) {
-				return bare.measure(ctx, e.Turn)
-			}},
-			e.redisReplica(ctx, s),
-		},
+	if err := everywhere(ctx, ring); err != nil {
+		return nil, err
 	}
-	return c.run(ctx, e)
+	message, err := newBareMessage(s)
+	if err != nil {
+		return nil, err
+	}
+	bare, err := rival.StartPair(ctx, filepath.Join(s.dir, "pair"))
+	if err != nil {
+		return nil, err
+	}
+	s.defers(bare.Stop)
+	pair, err := newNodePair("http://"+bare.From, "http://"+bare.To)
+	if err != nil {
+		return nil, err
+	}
+	racers := []namedRacer{
+		{racer: pairRacer{&nodePair{from: ring.Nodes[0].Client, to: ring.Nodes[1].Client}}, name: "Blue Rings, two nodes", guarantee: "on disk at both"},
+		{racer: message, name: "bare zmq4 message + fdatasync", guarantee: "on disk; nothing counted"},
+		{racer: pairRacer{pair}, name: "bare pair: the same between two chi handlers", guarantee: "on disk at both; one number, nothing found missing"},
+		e.redisReplica(ctx, s),
+	}
+	for _, r := range racers {
+		if p, ok := r.racer.(pairRacer); ok {
+			if err := p.warmUp(ctx); err != nil {
+				return nil, fmt.Errorf("%s: %w", r.name, err)
+			}
+		}
+	}
+	return racers, nil
 }
 
 // pair is two places of which the second follows the first.
@@ -79,36 +158,54 @@ type pair interface {
 	updates() int64                                     // how many were made
 }
 
-// propagate times how long updates take, one at a time.
-func (e *Env) propagate(ctx context.Context, p pair) (figures, error) {
-	h := &load.Histogram{}
-	for end := time.Now().Add(e.Turn); time.Now().Before(end); {
-		if err := p.update(ctx); err != nil {
-			return nil, err
-		}
-		began := time.Now()
-		for there := false; !there; {
-			var err error
-			if there, err = p.arrived(ctx, p.updates()); err != nil {
-				return nil, err
-			}
-			if time.Since(began) > 10*time.Second {
-				return nil, fmt.Errorf("an update did not arrive within %s", time.Since(began))
-			}
-		}
-		h.Add(time.Since(began))
-		if err := pause(ctx, propagationInterval); err != nil {
-			return nil, err
+// pairRacer reads at the second until what was written at the first is there.
+type pairRacer struct{ pair }
+
+var errNotArrived = errors.New("an update did not arrive")
+
+func (r pairRacer) once(ctx context.Context) (time.Duration, error) {
+	return r.within(ctx, 10*time.Second)
+}
+
+func (r pairRacer) within(ctx context.Context, limit time.Duration) (time.Duration, error) {
+	if err := r.update(ctx); err != nil {
+		return 0, err
+	}
+	for began := time.Now(); ; {
+		there, err := r.arrived(ctx, r.updates())
+		switch took := time.Since(began); {
+		case err != nil || there:
+			return took, err
+		case took > limit:
+			return took, fmt.Errorf("%w within %s", errNotArrived, limit)
 		}
 	}
-	return quantiles(h), nil
+}
+
+// warmUp makes updates until one arrives: bare sockets lose what is sent before they are connected.
+func (r pairRacer) warmUp(ctx context.Context) (err error) {
+	for range 20 {
+		if _, err = r.within(ctx, 500*time.Millisecond); !errors.Is(err, errNotArrived) {
+			return err
+		}
+	}
+	return err
 }
 
 // nodePair is two nodes of a ring, and one counter.
 type nodePair struct {
-	from, to *node.Node
+	from, to *client.Client
 	value    int64 // of the counter, at from
 	read     int64 // at to
+}
+
+func newNodePair(from, to string) (*nodePair, error) {
+	f, err := client.New(client.Options{URL: from})
+	if err != nil {
+		return nil, err
+	}
+	t, err := client.New(client.Options{URL: to})
+	return &nodePair{from: f, to: t}, err
 }
 
 func (p *nodePair) updates() int64 { return p.value }
@@ -126,7 +223,7 @@ func (p *nodePair) arrived(ctx context.Context, n int64) (_ bool, err error) {
 	return p.read >= n, err
 }
 
-func counterValue(ctx context.Context, n *node.Node, r client.Request) (int64, error) {
+func counterValue(ctx context.Context, n *client.Client, r client.Request) (int64, error) {
 	answer, err := n.Do(ctx, r)
 	if err != nil {
 		return 0, err
@@ -166,42 +263,34 @@ func (p *redisPair) arrived(_ context.Context, n int64) (bool, error) {
 }
 
 // redisReplica starts a Redis with a replica.
-func (e *Env) redisReplica(ctx context.Context, s *stage) contestant {
-	const name = "Redis, replica"
-	if missing := rival.Missing("redis-server"); missing != "" {
-		return absent(name, missing)
+func (e *Env) redisReplica(ctx context.Context, s *stage) namedRacer {
+	r := namedRacer{name: "Redis, replica", guarantee: "on disk at the first; the replica shows it before its own fsync"}
+	if r.missing = rival.Missing("redis-server"); r.missing != "" {
+		return r
 	}
+	p, err := startRedisPair(ctx, s)
+	if err != nil {
+		r.missing = err.Error()
+		return r
+	}
+	r.racer = pairRacer{p}
+	return r
+}
+
+func startRedisPair(ctx context.Context, s *stage) (*redisPair, error) {
 	primary, err := rival.StartRedis(ctx, filepath.Join(s.dir, "primary"), "--repl-diskless-sync-delay", "0")
 	if err != nil {
-		return absent(name, err.Error())
+		return nil, err
 	}
 	s.defers(func() { primary.Stop() })
 	replica, err := rival.StartRedis(ctx, filepath.Join(s.dir, "replica"), "--replicaof", "127.0.0.1 "+strconv.Itoa(primary.Port))
 	if err != nil {
-		return absent(name, err.Error())
+		return nil, err
 	}
 	s.defers(func() { replica.Stop() })
-	from, err := primary.Dial()
-	if err != nil {
-		return absent(name, err.Error())
+	p := &redisPair{}
+	if p.from, err = primary.Dial(); err == nil {
+		p.to, err = replica.Dial()
 	}
-	to, err := replica.Dial()
-	if err != nil {
-		return absent(name, err.Error())
-	}
-	p := &redisPair{from: from, to: to}
-	return contestant{
-		name: name, guarantee: "on disk at the first; the replica shows it before its own fsync",
-		turn: func(ctx context.Context) (figures, error) { return e.propagate(ctx, p) },
-	}
-}
-
-// fdatasyncTimes measures as many appends as fit into d.
-func fdatasyncTimes(dir string, d time.Duration) (*load.Histogram, error) {
-	took, err := machine.Fdatasyncs(dir, d)
-	h := &load.Histogram{}
-	for _, t := range took {
-		h.Add(t)
-	}
-	return h, err
+	return p, err
 }

@@ -143,7 +143,7 @@ func (e *Env) longLedger(ctx context.Context, s *stage, tickets int) (n *node.No
 // readAsOf reads counter 0 so many times and checks that no value exceeds the present one.
 func readAsOf(ctx context.Context, n *node.Node, first, last time.Time, times int) (*load.Histogram, error) {
 	path := "/v1/counters/" + node.Name(0)
-	now, err := counterValue(ctx, n, client.Request{Method: http.MethodGet, Path: path})
+	now, err := counterValue(ctx, n.Client, client.Request{Method: http.MethodGet, Path: path})
 	if err != nil {
 		return nil, err
 	}
