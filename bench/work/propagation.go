@@ -77,10 +77,10 @@ type racer interface {
 	once(ctx context.Context) (time.Duration, error)
 }
 
-// race lets all make one update after another, in turns, so that whatever the machine does happens to all.
+// race lets all make one update after another, in turns, for so long and once at least, so that whatever the machine does happens to all.
 func race(ctx context.Context, racers []racer, d time.Duration) ([]figures, error) {
 	times := make([]load.Histogram, len(racers))
-	for end := time.Now().Add(d); time.Now().Before(end); {
+	for began := time.Now(); times[0].Count() == 0 || time.Since(began) < d; {
 		for i, r := range racers {
 			if err := pause(ctx, propagationInterval); err != nil {
 				return nil, err
