@@ -188,6 +188,7 @@ func (n *Node) takeIn() {
 		return
 	}
 	now := n.now()
+	n.called.Store(int64(now.Mono))
 	n.findAll(n.taken)
 	for _, c := range n.taken {
 		if n.dead() {
@@ -267,6 +268,7 @@ func (n *Node) applyNow(c *call) error {
 		return ErrFull
 	}
 	now := n.now()
+	n.called.Store(int64(now.Mono))
 	n.table.FindAll(c.places)
 	_, minted := n.mint(now, c)
 	n.complete(c, n.replica.Time(now), nil)

@@ -58,9 +58,12 @@ func (h handler) Received(upstream, _ string, payload []byte) {
 	if err := n.replica.Receive(n.now(), upstream, message); err != nil {
 		n.log.Debug("message dropped", "upstream", upstream, "err", err)
 	}
-	pending, crowded := n.replica.Unstored() != 0, n.replica.Crowded()
+	pending, gather, crowded := n.replica.Unstored() != 0, n.replica.MayGather(), n.replica.Crowded()
 	n.unlockAndSend()
-	if pending {
+	switch {
+	case gather:
+		n.kickLater()
+	case pending:
 		signal(n.kick)
 	}
 	if crowded {
@@ -115,8 +118,12 @@ func (n *Node) unlockAndSend() {
 		}
 	}
 	for _, s := range e.Stretches {
+		queue := n.forwards
+		if s.Given {
+			queue = n.gifts
+		}
 		select {
-		case n.stretches <- s:
+		case queue <- s:
 		default: // the asker will ask again
 			n.meters.crowdedOut.Inc()
 		}

@@ -21,6 +21,11 @@ const (
 	// stay in memory, about.
 	maxTail   = 1_500_000
 	maxClaims = 500_000
+	// farBehind is how many tickets a node lacks that takes its time for all
+	// this: it waits patience times as long, holds so many times as much, and
+	// spares the disk, which has all the names again to write each time.
+	farBehind = 200_000
+	patience  = 4
 	// maxLastRows is how many rows, each in a page of its own, are written when
 	// the node closes; where more changed, folding is quicker.
 	maxLastRows = 20_000
@@ -52,7 +57,7 @@ func (n *Node) checkpointLoop() {
 			n.rest()
 			rested = stored
 		}
-		if rows == 0 && claims == 0 || !idle && stored-written < maxTail && claims < maxClaims && time.Since(last) < checkpointEvery {
+		if rows == 0 && claims == 0 || !idle && !n.due(stored-written, claims, time.Since(last)) {
 			continue
 		}
 		ctx, cancel := n.untilDrained(time.Minute)
@@ -62,6 +67,19 @@ func (n *Node) checkpointLoop() {
 		cancel()
 		last, written = time.Now(), stored
 	}
+}
+
+// due tells whether the index should be brought up to date although there is
+// other work.
+func (n *Node) due(tail uint64, claims int, since time.Duration) bool {
+	n.mu.RLock()
+	lacks := n.replica.Lacks()
+	n.mu.RUnlock()
+	times := 1
+	if lacks > farBehind {
+		times = patience
+	}
+	return tail >= uint64(times)*maxTail || claims >= times*maxClaims || since >= time.Duration(times)*checkpointEvery
 }
 
 // rest gives back memory that the next work will ask for again.

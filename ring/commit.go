@@ -127,7 +127,11 @@ func (n *Node) proceed(more bool) (err error) {
 // goOn seals the next batch, if it need not wait, gives the answers and lets
 // go of the lock.
 func (n *Node) goOn() (next *replica.Batch) {
-	if n.cfg.Durability.Interval == 0 {
+	switch {
+	case n.cfg.Durability.Interval > 0:
+	case n.replica.MayGather():
+		n.kickLater()
+	default:
 		next = n.replica.NextBatch(n.now())
 	}
 	answered, delays := n.takeAnswered(), n.replica.Delays()
@@ -144,6 +148,20 @@ func (n *Node) goOn() (next *replica.Batch) {
 	// is cheaper than two.
 	runtime.Gosched()
 	return nil
+}
+
+// gatherGiven is how long tickets given on request wait for more of them to go
+// to the disk with.
+const gatherGiven = 10 * time.Millisecond
+
+// kickLater has what accumulates committed in a while.
+func (n *Node) kickLater() {
+	if !n.gathering.Swap(true) {
+		time.AfterFunc(gatherGiven, func() {
+			n.gathering.Store(false)
+			signal(n.kick)
+		})
+	}
 }
 
 // persisted takes in that a batch is durable. The lock must be held.

@@ -53,17 +53,20 @@ type Node struct {
 	looking  atomic.Int32  // how many wait on changed
 
 	intake    intake
-	kick      chan struct{} // something to commit
-	wake      chan struct{} // the next tick may be due earlier
-	hurry     chan struct{} // commit without waiting for the interval
-	stretches chan replica.Stretch
-	fatal     chan error    // for who runs the node
-	failed    chan struct{} // closed once nothing can be stored any more, for the node itself
-	failure   error         // why; read it after failed
-	draining  chan struct{} // closed by Drain
+	kick      chan struct{}        // something to commit
+	wake      chan struct{}        // the next tick may be due earlier
+	hurry     chan struct{}        // commit without waiting for the interval
+	forwards  chan replica.Stretch // flooded on
+	gifts     chan replica.Stretch // given on request
+	fatal     chan error           // for who runs the node
+	failed    chan struct{}        // closed once nothing can be stored any more, for the node itself
+	failure   error                // why; read it after failed
+	draining  chan struct{}        // closed by Drain
 	stop      chan struct{}
 	done      sync.WaitGroup
 	closing   atomic.Bool
+	gathering atomic.Bool  // a kick is on its way
+	called    atomic.Int64 // when updates were last asked for here, on the monotonic clock
 	commits   atomic.Uint64
 	sent      atomic.Uint64
 	sentTix   atomic.Uint64
@@ -91,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		cfg: cfg, kind: kind, log: cfg.Logger.With("scope", "ring"), store: store, start: time.Now(),
 		waiters: make(map[uint64]*waiter), changed: make(chan struct{}), intake: intake{ready: make(chan struct{}, 1)},
 		kick: make(chan struct{}, 1), hurry: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		stretches: make(chan replica.Stretch, 1024), fatal: make(chan error, 1), failed: make(chan struct{}), stop: make(chan struct{}), draining: make(chan struct{}),
+		forwards: make(chan replica.Stretch, 1024), gifts: make(chan replica.Stretch, 1024), fatal: make(chan error, 1), failed: make(chan struct{}), stop: make(chan struct{}), draining: make(chan struct{}),
 	}
 	if err := n.load(self.Updates(), self.Forwards()); err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -100,7 +103,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := n.openBus(); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	n.run(n.mintLoop, n.commitLoop, n.tickLoop, n.stretchLoop, n.checkpointLoop, n.collectLoop, n.fillClaims)
+	n.run(n.mintLoop, n.commitLoop, n.tickLoop, n.forwardLoop, n.giveLoop, n.checkpointLoop, n.collectLoop, n.fillClaims)
 	return n, nil
 }
 

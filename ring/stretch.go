@@ -21,22 +21,59 @@ const (
 	mostTogether = 4096
 )
 
-// stretchLoop publishes what has to be read from the store first.
-func (n *Node) stretchLoop() {
+// While a node has callers of its own, it gives the tickets that others lack no
+// faster than so: whoever takes them in may share its processors and its disk,
+// and what is flooded need not stand behind them.
+const (
+	givenPerSecond      = 600_000  // tickets
+	givenBytesPerSecond = 64 << 20 // of their encoding
+	// calledLately is how long after an update there may be another.
+	calledLately = time.Second
+	// manyGifts are so many requests that whoever asked may lose patience.
+	manyGifts = 32
+)
+
+// mayTakeItsTime tells whether what is given should be paced.
+func (n *Node) mayTakeItsTime() bool {
+	return n.now().Mono-time.Duration(n.called.Load()) < calledLately && len(n.gifts) < manyGifts
+}
+
+// forwardLoop floods on what has to be read from the store first.
+func (n *Node) forwardLoop() { n.publishAll(n.forwards, new(pacer)) }
+
+// giveLoop answers requests.
+func (n *Node) giveLoop() { n.publishAll(n.gifts, new(pacer)) }
+
+func (n *Node) publishAll(queue chan replica.Stretch, p *pacer) {
 	for {
 		select {
 		case <-n.stop:
 			return
-		case s := <-n.stretches:
-			if err := n.publishStretch(s); err != nil {
+		case s := <-queue:
+			if err := n.publishStretch(s, p); err != nil {
 				n.log.Warn("a range could not be published", "topic", s.Topic, "err", err)
 			}
 		}
 	}
 }
 
-func (n *Node) publishStretch(s replica.Stretch) error {
-	b := bulk{n: n, s: s}
+// pacer spreads over time what is given.
+type pacer struct{ free time.Time } // when all before is paid for
+
+// rest is how long to wait before so much is given.
+func (p *pacer) rest(now time.Time, count uint64, bytes int) time.Duration {
+	const slack = 2 * time.Millisecond // a timer may be late by that
+	cost := max(time.Duration(count)*time.Second/givenPerSecond, time.Duration(bytes)*time.Second/givenBytesPerSecond)
+	if earliest := now.Add(-slack); p.free.Before(earliest) {
+		p.free = earliest
+	}
+	wait := p.free.Sub(now)
+	p.free = p.free.Add(cost)
+	return max(0, wait)
+}
+
+func (n *Node) publishStretch(s replica.Stretch, p *pacer) error {
+	b := bulk{n: n, s: s, pace: p}
 	err := n.store.Blocks(s.Origin, s.From, s.To, b.add)
 	if err != nil {
 		return err
@@ -49,6 +86,7 @@ func (n *Node) publishStretch(s replica.Stretch) error {
 type bulk struct {
 	n     *Node
 	s     replica.Stretch
+	pace  *pacer
 	small *tickets.Run // of blocks put together, or nil
 	bytes int          // that they had
 }
@@ -98,11 +136,12 @@ func (b *bulk) flush() bool {
 func (b *bulk) publish(run []byte, first, last uint64) bool {
 	n := b.n
 	for n.bus.Backlog() > maxBulk {
-		select {
-		case <-n.stop:
+		if !n.pause(time.Millisecond) {
 			return false
-		case <-time.After(time.Millisecond):
 		}
+	}
+	if b.s.Given && n.mayTakeItsTime() && !n.pause(b.pace.rest(time.Now(), last-first+1, len(run))) {
+		return false
 	}
 	message := n.replica.Frame(run, b.s.Given)
 	n.bus.Publish(b.s.Topic, message)
@@ -113,4 +152,17 @@ func (b *bulk) publish(run []byte, first, last uint64) bool {
 	n.sentTix.Add(last - first + 1)
 	runtime.Gosched() // callers come first
 	return true
+}
+
+// pause returns false where the node stops meanwhile.
+func (n *Node) pause(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	select {
+	case <-n.stop:
+		return false
+	case <-time.After(d):
+		return true
+	}
 }

@@ -9,6 +9,36 @@ import (
 	"bluerings/ring/replica"
 )
 
+// TestPacerSpreadsWhatIsGiven: in a second no more goes out than it says, by
+// number and by bytes, however large the portions are and however late their
+// timers; and what was not used does not accumulate.
+func TestPacerSpreadsWhatIsGiven(t *testing.T) {
+	for _, portion := range []struct {
+		count uint64
+		bytes int
+	}{{1, 50}, {1000, 32 << 10}, {4096, 1 << 20}, {1, 4 << 20}} {
+		var p pacer
+		now := time.Unix(1000, 0)
+		p.rest(now, 100*portion.count, 100*portion.bytes)
+		now = now.Add(time.Hour)
+		begun, count, bytes := now, uint64(0), 0
+		for now.Sub(begun) < time.Second {
+			now = now.Add(p.rest(now, portion.count, portion.bytes) + time.Duration(count%3)*100*time.Microsecond)
+			count, bytes = count+portion.count, bytes+portion.bytes
+		}
+		took := now.Sub(begun).Seconds() + 0.002
+		if most := took * givenPerSecond; float64(count-portion.count) > most {
+			t.Errorf("%+v: %d tickets in %.3f s", portion, count, took)
+		}
+		if most := took * givenBytesPerSecond; float64(bytes-portion.bytes) > most {
+			t.Errorf("%+v: %d bytes in %.3f s", portion, bytes, took)
+		}
+		if portion.count >= 1000 && float64(count) < 0.9*givenPerSecond && float64(bytes) < 0.9*givenBytesPerSecond {
+			t.Errorf("%+v: only %d tickets and %d bytes in %.3f s", portion, count, bytes, took)
+		}
+	}
+}
+
 // TestSmallBlocksAreGivenTogether: a log of many single commits reaches a late
 // node in few messages, whatever the ranges it asks for.
 func TestSmallBlocksAreGivenTogether(t *testing.T) {

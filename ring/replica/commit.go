@@ -260,5 +260,13 @@ func (r *Replica) Leave() { r.leaving, r.metaDue = true, true }
 // not wait for more: soon nothing would be asked for.
 func (r *Replica) Crowded() bool { return r.batch.bytes > maxAheadBytes/2 }
 
+// MayGather tells that only tickets given on request have accumulated, and not
+// many yet: nobody waits for them, and together with more of them they cost
+// the disk less.
+func (r *Replica) MayGather() bool {
+	b := &r.batch
+	return len(b.runs) > 0 && !b.flooded && b.bytes < gatherBytes && b.own.count == 0 && len(b.origins) == 0 && !r.metaDue
+}
+
 // MetaDue tells that the mark behind our promises has to move on, by a batch.
 func (r *Replica) MetaDue() bool { return r.metaDue && r.flying == nil }

@@ -62,6 +62,7 @@ const (
 	maxStashedBytes   = 64 << 20  // of memory, in runs kept that arrived ahead of a gap
 	maxUnstoredBytes  = 256 << 20 // of memory, in runs taken in and not yet durable
 	maxAheadBytes     = 16 << 20  // of that; with more, nothing is asked for
+	gatherBytes       = 2 << 20   // and with more, what was given waits for no more
 	defaultPortion    = 256
 	batchPortions     = 32        // of tickets of others, in one batch, but for a single run that has more
 	askTickets        = 16384     // tickets asked for at once

@@ -171,6 +171,7 @@ func (r *Replica) take(now Now, run *tickets.Run, encoded []byte, flooded bool) 
 		return err
 	}
 	r.batch.runs[len(r.batch.runs)-1].flooded = flooded
+	r.batch.flooded = r.batch.flooded || flooded
 	for len(l.stash) > 0 && l.stash[0].run.First <= l.taken+1 {
 		s := l.stash[0]
 		l.stash = l.stash[1:]

@@ -53,6 +53,7 @@ type batch struct {
 	blocks  []Block // own, as persisted
 	runs    []takenRun
 	bytes   int
+	flooded bool // some of runs
 	promise hlc.Timestamp
 	stored  bool // and the tickets of others in it are being applied
 	gone    []Gone

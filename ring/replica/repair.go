@@ -270,6 +270,16 @@ func (r *Replica) behindReasons(now Now) []Reason {
 	return reasons
 }
 
+// Lacks is how many tickets this node knows of and has not.
+func (r *Replica) Lacks() (n uint64) {
+	for i := range r.logs {
+		if l := &r.logs[i]; l.want.target > l.held {
+			n += l.want.target - l.held
+		}
+	}
+	return n
+}
+
 // CaughtUp tells whether this node has what its upstreams had when they were
 // first heard. It does not wait for one that cannot be reached or says nothing
 // for a while, and not for ever for tickets that do not come.

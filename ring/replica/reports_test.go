@@ -49,6 +49,49 @@ func TestOverlapIsCut(t *testing.T) {
 	}
 }
 
+// TestOnlyWhatWasGivenMayGather: nobody waits for it, unlike for what was
+// flooded or minted here.
+func TestOnlyWhatWasGivenMayGather(t *testing.T) {
+	l := listen(t, nil)
+	given := func(first uint64, dates ...hlc.Timestamp) []byte {
+		_, _, body, err := unframe(l.message(first, dates...))
+		l.must(err)
+		return l.Frame(body, true)
+	}
+	want := func(may bool, why string) {
+		t.Helper()
+		if l.MayGather() != may {
+			t.Fatalf("it may gather: %v, with %s", !may, why)
+		}
+	}
+	want(false, "nothing")
+	l.must(l.hear(given(1, origin)))
+	want(false, "a new origin")
+	l.store()
+	want(false, "nothing")
+	l.must(l.hear(given(2, origin+1)))
+	want(true, "what was given")
+	l.must(l.hear(l.message(3, origin+2)))
+	want(false, "a flood behind it")
+	l.store()
+	l.must(l.hear(given(4, origin+3)))
+	want(true, "what was given")
+	if r := l.submit(Command{}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	want(false, "a ticket of our own")
+	l.store()
+	for seq := uint64(5); l.batch.bytes < gatherBytes; seq += 1000 {
+		dates := make([]hlc.Timestamp, 1000)
+		for i := range dates {
+			dates[i] = origin + hlc.Timestamp(seq) + hlc.Timestamp(i)
+		}
+		want(seq > 5, "some")
+		l.must(l.hear(given(seq, dates...)))
+	}
+	want(false, "much")
+}
+
 // TestReportCountsWhatIsDurable: what is on its way to the disk may never
 // arrive there, and once it does it would be more than was reported.
 func TestReportCountsWhatIsDurable(t *testing.T) {

@@ -172,6 +172,7 @@ func (b *batch) split(most int) (rest batch) {
 	}
 	for i := range rest.runs {
 		rest.bytes += footprint(rest.runs[i].run, rest.runs[i].encoded)
+		rest.flooded = rest.flooded || rest.runs[i].flooded
 	}
 	return rest
 }
