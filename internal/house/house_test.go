@@ -231,16 +231,39 @@ func TestNothingIsLeftToDo(t *testing.T) {
 	})
 }
 
-// TestLinksInDocumentsLead follows the relative links of all documents.
+// headings are the anchors of a document, as the usual renderers make them.
+func headings(text []byte) map[string]bool {
+	found := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllSubmatch(text, -1) {
+		plain := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(string(m[1])), "")
+		found[strings.ReplaceAll(plain, " ", "-")] = true
+	}
+	return found
+}
+
+// TestLinksInDocumentsLead follows the relative links of all documents, and
+// their anchors.
 func TestLinksInDocumentsLead(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)#:\s]*)(?:#([^)\s]*))?\)`)
 	eachFile(t, func(name string, text []byte) {
 		if path.Ext(name) != ".md" {
 			return
 		}
 		for _, m := range link.FindAllSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join(root, path.Dir(name), string(m[1]))); err != nil {
+			to := filepath.Join(root, path.Dir(name), string(m[1]))
+			if len(m[1]) == 0 {
+				to = filepath.Join(root, name)
+			}
+			info, err := os.Stat(to)
+			if err != nil {
 				t.Errorf("%s links to %s, which is not there", name, m[1])
+				continue
+			}
+			if len(m[2]) == 0 || info.IsDir() {
+				continue
+			}
+			if target, err := os.ReadFile(to); err != nil || !headings(target)[string(m[2])] {
+				t.Errorf("%s links to #%s of %s, which is not there (%v)", name, m[2], to, err)
 			}
 		}
 	})
