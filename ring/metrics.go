@@ -111,6 +111,7 @@ var (
 	waitingDesc     = describe("updates_waiting", "Updates accepted and not durable yet.", level)
 	gapsDesc        = describe("gaps_open", "Logs of which tickets are known to lack.", level)
 	diskDesc        = describe("disk_bytes", "Size of the data files.", level)
+	logsDesc        = describe("logs", "Logs held: one for each epoch of each host that ever counted.", level)
 	namesDesc       = describe("names", "Names known.", level, "family")
 	tableMemoryDesc = describe("table_bytes", "Memory of the folded state.", level)
 )
@@ -159,6 +160,7 @@ func (m *meters) Collect(c chan<- prometheus.Metric) {
 	emit(peersDesc, float64(connected))
 	emit(membersDesc, float64(len(status.Members)))
 	emit(gapsDesc, float64(gaps))
+	emit(logsDesc, float64(len(status.Vector)))
 	if status.FinalThrough > 0 {
 		emit(finalLagDesc, time.Duration(n.Now()-status.FinalThrough).Seconds())
 	}
