@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,8 +39,9 @@ which the same checker still fails is printed, and what happens then.`,
   bluerings simulate --seed 1912 --seeds 1 --trace`,
 		Args: takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal ends the process
 			if cmd.Flags().Changed("hours") && !cmd.Flags().Changed("seeds") {
 				s.Seeds = 0
 			}
@@ -97,16 +99,18 @@ func (s *simulation) choose() (err error) {
 	return err
 }
 
-// show prints the least plan that fails alike, and what happens with it.
+// show prints the failure, and then the least plan that fails alike, as far as it was
+// found when ctx ends, and what happens with it.
 func (s *simulation) show(ctx context.Context, c *console, f *simulator.Failure) {
 	o := s.Options
 	o.Seed = f.Seed
 	plan := simulator.Draw(o)
 	whole := len(plan.Steps)
+	fmt.Fprintf(c.out, "\n%v\n\nlooking for the least of its %d steps with which it fails alike, for %s at most; --seed %d --seeds 1 plays it whole\n", f, whole, s.shrink, f.Seed)
 	within, cancel := context.WithTimeout(ctx, s.shrink)
 	plan = plan.Shrink(within, f.Checker)
 	cancel()
-	fmt.Fprintf(c.out, "\n%v\n\nthe plan, with %d of %d steps:\n%s\nwhat happens:\n", f, len(plan.Steps), whole, plan)
+	fmt.Fprintf(c.out, "\nthe plan, with %d of %d steps:\n%s\nwhat happens:\n", len(plan.Steps), whole, plan)
 	if !s.trace {
 		if r := plan.Play(c.out); r.Failure != nil {
 			fmt.Fprintln(c.out, r.Failure)
