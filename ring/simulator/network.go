@@ -18,6 +18,7 @@ type link struct {
 	stalled  time.Duration // until then nothing gets through
 	counted  bool          // as one by which a node hears and is heard
 	draining bool          // what was sent by a process that has ended still arrives
+	ended    time.Duration // that process, then
 	life     int           // of the connection
 	busy     time.Duration // arrival of the last message
 	topics   map[string]bool
@@ -62,6 +63,9 @@ func (l *link) setUp(up bool) {
 
 // count lets the ends know whether anything gets through.
 func (l *link) count() {
+	if l.draining && l.stalled <= l.sim.now { // what was sent until the process ended arrives now
+		l.from.told.since, l.to.heard.since = max(l.from.told.since, l.ended), max(l.to.heard.since, l.ended)
+	}
 	through := l.up && l.stalled <= l.sim.now
 	if through == l.counted {
 		return
@@ -93,7 +97,7 @@ func (l *link) reset(drain bool) {
 		return
 	}
 	life := l.life
-	l.draining = true
+	l.draining, l.ended = true, l.sim.now
 	l.sim.in(wait, func() {
 		if l.life == life {
 			l.closed(true)
