@@ -271,7 +271,8 @@ func (t *Table) Forget(slot uint32) {
 	t.forgotten++
 	t.touch(slot, r)
 	name := t.nameOf(slot)
-	t.index[r.family].remove(maphash.String(t.seed, name), slot)
+	hash := maphash.String(t.seed, name)
+	t.index[r.family].of(hash).remove(hash, slot)
 	t.order[r.family].remove(t, slot)
 	if r.flags&rowSeveral != 0 {
 		t.nodes.release(r.link)

@@ -27,7 +27,7 @@ func (x *order) ready(t *Table, family Family) {
 	if x.built {
 		return
 	}
-	all := make([]uint32, 0, t.index[family].count)
+	all := make([]uint32, 0, t.index[family].len())
 	for slot := range t.slots {
 		if t.rows.has(slot) && t.rows.at(slot).flags&rowLive != 0 && t.rows.at(slot).family == family {
 			all = append(all, slot)

@@ -30,7 +30,7 @@ func (t *Table) Aim(key Key) Place {
 // Find looks for a name, unless it was found before.
 func (t *Table) Find(p *Place) (slot uint32, known bool) {
 	if !p.known || p.age != t.forgotten {
-		p.slot, p.known = t.find(&t.index[p.Key.Family], p.hash, p.Key.Name)
+		p.slot, p.known = t.find(t.index[p.Key.Family].of(p.hash), p.hash, p.Key.Name)
 		p.age = t.forgotten
 	}
 	return p.slot, p.known
@@ -63,7 +63,7 @@ func (t *Table) FindAll(places []Place) {
 func (t *Table) touchBuckets(places []Place) {
 	for i := range places {
 		p := &places[i]
-		if x := &t.index[p.Key.Family]; x.count > 0 {
+		if x := t.index[p.Key.Family].of(p.hash); x.count > 0 {
 			p.hint = x.buckets[p.hash&uint64(len(x.buckets)-1)].passed
 		}
 	}
@@ -76,7 +76,7 @@ const noName = ^uint32(0)
 func (t *Table) touchRows(places []Place) {
 	for i := range places {
 		p := &places[i]
-		x := &t.index[p.Key.Family]
+		x := t.index[p.Key.Family].of(p.hash)
 		p.hint = noName
 		if x.count == 0 {
 			continue

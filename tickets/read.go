@@ -14,7 +14,8 @@ func (t *Table) Lookup(key Key) (slot uint32, ok bool) {
 	if key.Family < Counters || key.Family > Sets {
 		return 0, false
 	}
-	return t.find(&t.index[key.Family], maphash.String(t.seed, key.Name), key.Name)
+	hash := maphash.String(t.seed, key.Name)
+	return t.find(t.index[key.Family].of(hash), hash, key.Name)
 }
 
 // Back is the number of the last ticket of a name in a log, 0 if there is none.
@@ -48,7 +49,7 @@ func (t *Table) BackAt(slot uint32, o OriginIndex) uint64 {
 func (t *Table) Key(slot uint32) Key { return Key{t.rows.at(slot).family, t.nameOf(slot)} }
 
 // Len is the number of rows of a family, alive and expired.
-func (t *Table) Len(family Family) int { return t.index[family].count }
+func (t *Table) Len(family Family) int { return t.index[family].len() }
 
 // Alive tells whether a name is in its life at a time that is not past.
 func (t *Table) Alive(slot uint32, now hlc.Timestamp) bool {
@@ -189,7 +190,7 @@ func (t *Table) MemoryBytes() int {
 	}
 	sum += len(t.nodes.chunks) * slabSize * int(unsafe.Sizeof(node{}))
 	for family := range t.index {
-		sum += len(t.index[family].buckets) * int(unsafe.Sizeof(bucket{}))
+		sum += t.index[family].bytes()
 		for _, b := range t.order[family].blocks {
 			sum += 4*cap(b) + 24
 		}

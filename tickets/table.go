@@ -22,7 +22,7 @@ type Table struct {
 
 	seed  maphash.Seed // affects the layout of the index, and no result
 	names arena
-	index [Sets + 1]index
+	index [Sets + 1]parts
 	order [Sets + 1]order
 
 	rows   slab[row]
@@ -81,7 +81,7 @@ func (t *Table) addRow(slot uint32, key Key, hash uint64) error {
 	}
 	t.rows.reach(slot)
 	*t.rows.at(slot) = row{name: at, family: key.Family, flags: rowLive}
-	x := &t.index[key.Family]
+	x := t.index[key.Family].of(hash)
 	if x.full() {
 		x.grow(func(slot uint32) uint64 { return maphash.String(t.seed, t.nameOf(slot)) })
 	}
