@@ -34,6 +34,12 @@ const (
 	tiring = 10_000
 	// rowsTogether are encoded under the lock at once, in about 0.2 ms.
 	rowsTogether = 512
+	// stepItems is how many rows or ids, about, are written to a new index in
+	// one transaction: some 2 MB.
+	stepItems = 16 << 10
+	stepRest  = 2
+	// indexTime is how long writing the index may take, the rests included.
+	indexTime = 10 * time.Minute
 )
 
 func (n *Node) checkpointLoop() {
@@ -60,7 +66,7 @@ func (n *Node) checkpointLoop() {
 		if rows == 0 && claims == 0 || !idle && !n.due(stored-written, claims, time.Since(last)) {
 			continue
 		}
-		ctx, cancel := n.untilDrained(time.Minute)
+		ctx, cancel := n.untilDrained(indexTime)
 		if err := n.checkpoint(ctx); err != nil && !n.closing.Load() {
 			n.log.Warn("the index could not be written, it will be tried again", "err", err)
 		}
@@ -144,23 +150,122 @@ func (n *Node) checkpoint(ctx context.Context) error {
 	}
 	n.mu.Lock()
 	flush := n.table.BeginFlush()
-	c := &replica.Checkpoint{Covers: n.replica.Covers(), Rows: make([]replica.Row, 0, changed)}
-	orphans := n.orphans
+	covers, orphans := n.replica.Covers(), n.orphans
 	n.mu.Unlock()
+	last := &replica.Checkpoint{Covers: covers, Claims: n.unclaimed(flush, orphans)}
+	if err := n.settle(ctx); err != nil {
+		return err
+	}
+	var err error
+	if last.Drop, err = n.orphaned(orphans); err != nil {
+		return err
+	}
+	if n.anew(covers) && changed+claims > stepItems {
+		err = n.inSteps(ctx, flush, last)
+	} else {
+		_, err = n.encodeRows(ctx, flush, last, math.MaxInt)
+	}
+	if err != nil {
+		return err
+	}
+	n.mu.RLock()
+	marks := flush.Marks()
+	n.mu.RUnlock()
+	for _, m := range marks {
+		last.Marks = append(last.Marks, replica.Mark(m))
+	}
+	if err := n.store.Checkpoint(ctx, last); err != nil {
+		return err
+	}
+	n.indexed = total(covers)
+	n.mu.Lock()
+	n.table.Flushed()
+	n.orphans = n.orphans[len(orphans):]
+	n.mu.Unlock()
+	return n.renewClaims(len(last.Drop))
+}
+
+// anew tells whether at least half of what the index is to cover is not in it.
+// Then it may be lost for as long as it is being written: folding the rest of
+// the tickets too would no more than double the time of a start.
+func (n *Node) anew(covers []uint64) bool { return n.indexed <= total(covers)/2 }
+
+func total(covers []uint64) (tickets uint64) {
+	for _, seq := range covers {
+		tickets += seq
+	}
+	return tickets
+}
+
+// unclaimed are the ids that the index lacks, but for those whose tickets were
+// collected meanwhile.
+func (n *Node) unclaimed(flush *tickets.Flush, orphans []replica.Claim) (list []replica.Claim) {
 	collected := make(map[replica.Claim]bool, len(orphans))
 	for _, claim := range orphans {
 		collected[claim] = true
 	}
 	for _, claim := range flush.Claims() {
 		if claim := replica.Claim(claim); !collected[claim] {
-			c.Claims = append(c.Claims, claim)
+			list = append(list, claim)
 			n.claims.add(claim.Hash)
 		}
 	}
-	var rows []tickets.RowAt
+	return list
+}
+
+// inSteps writes rows and ids in transactions of their own, before the last
+// one says what the index covers: until then it is of no use to a start. That
+// holds a step in memory rather than all of it, and the disk is free for
+// commits in between: while there is other work, the index is written a third
+// of the time.
+func (n *Node) inSteps(ctx context.Context, flush *tickets.Flush, last *replica.Checkpoint) error {
+	n.indexed = 0
 	for more := true; more; {
-		if err := ctx.Err(); err != nil {
+		began, stored := time.Now(), n.stored()
+		step := new(replica.Checkpoint)
+		var err error
+		if more, err = n.encodeRows(ctx, flush, step, stepItems); err != nil {
 			return err
+		}
+		if err := n.step(ctx, step, began, stored); err != nil {
+			return err
+		}
+	}
+	for len(last.Claims) > stepItems {
+		began, stored := time.Now(), n.stored()
+		step := &replica.Checkpoint{Claims: last.Claims[:stepItems]}
+		last.Claims = last.Claims[stepItems:]
+		if err := n.step(ctx, step, began, stored); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step writes a step that began when so many tickets were stored, and rests
+// stepRest times as long as it took if there are more now.
+func (n *Node) step(ctx context.Context, step *replica.Checkpoint, began time.Time, stored uint64) error {
+	if err := n.store.Checkpoint(ctx, step); err != nil {
+		return err
+	}
+	if n.stored() == stored {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(stepRest * time.Since(began)):
+		return nil
+	}
+}
+
+// encodeRows appends rows to a checkpoint, about limit of them, and tells
+// whether there are more.
+func (n *Node) encodeRows(ctx context.Context, flush *tickets.Flush, c *replica.Checkpoint, limit int) (more bool, err error) {
+	var rows []tickets.RowAt
+	for more = true; more && len(c.Rows) < limit; {
+		if err := ctx.Err(); err != nil {
+			return false, err
 		}
 		n.mu.Lock()
 		rows, more = flush.Rows(rows[:0], rowsTogether)
@@ -170,27 +275,7 @@ func (n *Node) checkpoint(ctx context.Context) error {
 		}
 		runtime.Gosched()
 	}
-	n.mu.RLock()
-	marks := flush.Marks()
-	n.mu.RUnlock()
-	for _, m := range marks {
-		c.Marks = append(c.Marks, replica.Mark(m))
-	}
-	if err := n.settle(ctx); err != nil {
-		return err
-	}
-	var err error
-	if c.Drop, err = n.orphaned(orphans); err != nil {
-		return err
-	}
-	if err := n.store.Checkpoint(ctx, c); err != nil {
-		return err
-	}
-	n.mu.Lock()
-	n.table.Flushed()
-	n.orphans = n.orphans[len(orphans):]
-	n.mu.Unlock()
-	return n.renewClaims(len(c.Drop))
+	return more, nil
 }
 
 // orphaned are the ids that still belong to collected tickets in the index: a

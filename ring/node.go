@@ -33,6 +33,7 @@ type Node struct {
 	start time.Time
 
 	flushing sync.Mutex // held by the checkpoint that runs, before mu: the table knows only one
+	indexed  uint64     // tickets that the index covers, under flushing
 
 	mu       sync.RWMutex
 	replica  *replica.Replica
@@ -125,6 +126,7 @@ func (n *Node) load(updates, forwards bool) error {
 	if err != nil {
 		return err
 	}
+	n.indexed = total(covers)
 	for i, end := range n.store.Ends() {
 		from := uint64(0)
 		if i < len(covers) {

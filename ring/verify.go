@@ -210,7 +210,12 @@ func (v *verifier) covered(ref tickets.Ref) bool {
 	return int(ref.Origin) < len(v.covers) && ref.Seq <= v.covers[ref.Origin]
 }
 
+// compareClaims, like compareMarks, leaves an index alone that covers nothing: it was being made, and
+// the next start makes it anew.
 func (v *verifier) compareClaims() {
+	if v.covers == nil {
+		return
+	}
 	counted := make(map[[16]byte]tickets.Ref, len(v.dirty.Claims))
 	for _, c := range v.dirty.Claims {
 		counted[c.Hash] = c.Ref
@@ -266,6 +271,9 @@ func (v *verifier) collected(ref tickets.Ref) bool {
 }
 
 func (v *verifier) compareMarks() {
+	if v.covers == nil {
+		return
+	}
 	type place struct {
 		key    tickets.Key
 		origin tickets.OriginIndex

@@ -187,7 +187,8 @@ func (f *Flush) Claims() []ClaimAt {
 	return list
 }
 
-// Rows appends more rows, about limit of them; false when these were the last.
+// Rows appends more rows, about limit of them and those that had to be encoded
+// ahead; false when these were the last.
 // It needs the table alone. Claims must have been called.
 func (f *Flush) Rows(list []RowAt, limit int) ([]RowAt, bool) {
 	t := f.table
@@ -217,12 +218,9 @@ func (f *Flush) Rows(list []RowAt, limit int) ([]RowAt, bool) {
 		}
 		begin = end
 	}
-	if f.next < len(d.taken) {
-		return list, true
-	}
 	list = append(list, d.saved...)
 	d.saved = nil
-	return list, false
+	return list, f.next < len(d.taken)
 }
 
 // rowBytes is what the row of a counter takes when written out, about.
