@@ -21,7 +21,7 @@ import (
 )
 
 // Pair is the least that can take an update over HTTP in one process and show it over HTTP in another, durable at
-// both: chi, one append with one fdatasync, one bare zmq4 message, one append with one fdatasync, chi.
+// both: chi, one write with one fdatasync, one bare zmq4 message, one write with one fdatasync, chi.
 // It holds one number, finds nothing missing and fetches nothing again.
 type Pair struct {
 	Source, Follower *machine.Process
@@ -67,23 +67,35 @@ func (p *Pair) Stop() {
 	}
 }
 
-// SyncedFile is appended to, 4 KiB at a time, each made durable.
+// SyncedFile is written to, 4 KiB at a time, each made durable. The file has its length from the start and
+// is written from its beginning again when the end is reached: so a sync has one block to write and nothing else.
 type SyncedFile struct {
 	file  *os.File
 	block [4096]byte
+	next  int64
 }
+
+// syncedFileBytes is the length.
+const syncedFileBytes = 4 << 20
 
 // NewSyncedFile makes the file.
 func NewSyncedFile(path string) (*SyncedFile, error) {
 	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = f.Write(make([]byte, syncedFileBytes)); err == nil {
+		err = f.Sync()
+	}
 	return &SyncedFile{file: f}, err
 }
 
-// Append appends and syncs.
-func (s *SyncedFile) Append() error {
-	if _, err := s.file.Write(s.block[:]); err != nil {
+// Write writes the next block and syncs.
+func (s *SyncedFile) Write() error {
+	if _, err := s.file.WriteAt(s.block[:], s.next); err != nil {
 		return err
 	}
+	s.next = (s.next + int64(len(s.block))) % syncedFileBytes
 	return syscall.Fdatasync(int(s.file.Fd()))
 }
 
@@ -154,7 +166,7 @@ func (e *end) follow() error {
 		if len(m.Bytes()) != messageBytes {
 			return fmt.Errorf("a message of %d bytes", len(m.Bytes()))
 		}
-		if err := e.file.Append(); err != nil {
+		if err := e.file.Write(); err != nil {
 			return err
 		}
 		e.value.Store(int64(binary.BigEndian.Uint64(m.Bytes())))
@@ -165,7 +177,7 @@ func (e *end) follow() error {
 func (e *end) add() (int64, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.file.Append(); err != nil {
+	if err := e.file.Write(); err != nil {
 		return 0, err
 	}
 	message := make([]byte, messageBytes)

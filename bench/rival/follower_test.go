@@ -64,7 +64,7 @@ func TestFollowerShowsWhatTheSourceTook(t *testing.T) {
 	if got := ask(ends[1], "GET", ""); got != `{"value":"2"}` {
 		t.Errorf("the follower says %s", got)
 	}
-	if info, err := os.Stat(ends[1].file.file.Name()); err != nil || info.Size() != 2*4096 {
-		t.Errorf("the follower's file: %v, %v", info.Size(), err)
+	if info, err := os.Stat(ends[1].file.file.Name()); err != nil || info.Size() != syncedFileBytes || ends[1].file.next != 2*4096 {
+		t.Errorf("the follower's file: %d bytes, %d of them written, %v", info.Size(), ends[1].file.next, err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // bareMessage sends a message from one bare socket to another in this process, over loopback, and then
-// appends to a file, with a sync.
+// writes to a file, with a sync.
 type bareMessage struct {
 	pub, sub zmq4.Socket
 	file     *rival.SyncedFile
@@ -73,6 +73,6 @@ func (b *bareMessage) once(context.Context) (time.Duration, error) {
 			break
 		}
 	}
-	err := b.file.Append()
+	err := b.file.Write()
 	return time.Since(began), err
 }

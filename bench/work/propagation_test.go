@@ -66,7 +66,7 @@ func TestBareMessageArrivesAndIsSynced(t *testing.T) {
 	if err := b.file.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if b.file.Append() == nil {
-		t.Error("an append to a closed file was taken for one")
+	if b.file.Write() == nil {
+		t.Error("a write to a closed file was taken for one")
 	}
 }
