@@ -10,14 +10,7 @@ import (
 
 // observe looks at what a node reports, after every step of it.
 func (s *Simulation) observe(n *node) {
-	if n.minting.Host == "" {
-		if o, _, ok := n.replica.Promised(); ok {
-			n.minting = o
-			if len(s.logs[o]) > 0 {
-				s.continued(n, o)
-			}
-		}
-	}
+	s.decided(n)
 	f := n.replica.Final()
 	if f != n.final.final {
 		if f < n.final.final {
@@ -42,6 +35,18 @@ func (s *Simulation) observe(n *node) {
 		if !s.lossSoFar {
 			s.fail("promise-kept", "%s took in a ticket that breaks a promise of its owner", n.host)
 		}
+	}
+}
+
+// decided sees that a process has chosen the log it mints in.
+func (s *Simulation) decided(n *node) {
+	o, p, ok := n.replica.Promised()
+	if n.minting.Host != "" || !ok {
+		return
+	}
+	n.minting, n.inherited = o, p.Closed
+	if len(s.logs[o]) > 0 {
+		s.continued(n, o)
 	}
 }
 

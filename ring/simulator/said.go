@@ -100,8 +100,6 @@ func (s *Simulation) binding(n *node, o tickets.Origin, last uint64) {
 // continued sees that a process goes on with a log of a former one: everybody
 // has to have said that there is no more of it, and nobody may have more.
 func (s *Simulation) continued(n *node, o tickets.Origin) {
-	_, p, _ := n.replica.Promised()
-	n.inherited = p.Closed
 	held := n.holds(o)
 	s.bury(n, o, held, "goes on with")
 	if told := n.toldHeads[o]; told > held {

@@ -68,6 +68,7 @@ func (s *Simulation) promised(n *node) {
 	if !ok {
 		return
 	}
+	s.decided(n)
 	before := s.promises[o]
 	switch {
 	case p.Closed < before.Closed:
