@@ -62,6 +62,9 @@ func (n *node) toldOf(p *replica.Ping) {
 // reported sees every report of a node on what it holds itself. It may grow as the
 // node gets what others have reported.
 func (s *Simulation) reported(n *node, r *replica.Report) {
+	if from := n.linkTo(r.Origin.Host); n.answered[r.Origin] != r.Boot && from != nil && from.draining {
+		s.fail("report-kept", "%s reports on %s while tickets of it may still arrive from the process that minted it", n.host, r.Origin)
+	}
 	n.answered[r.Origin] = r.Boot
 	if r.Held > n.holds(r.Origin) {
 		s.fail("held", "%s reports that it holds ticket %d of %s, and has %d on its disk", n.host, r.Held, r.Origin, n.holds(r.Origin))
