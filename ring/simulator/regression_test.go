@@ -41,6 +41,14 @@ func TestPlansSeldomDrawn(t *testing.T) {
 		Step{At: 22 * time.Second, Node: 0, Kind: Crash, Disk: Lost, For: 3 * time.Second},
 	)
 	late.Late = 1
+	const a, d, e = 0, 3, 4
+	echoes := planOf(t, topologies.Ring, 5, 40*time.Second,
+		Step{At: 22600 * time.Millisecond, Kind: Stall, Links: [][2]int{{a, e}}, For: 6100 * time.Millisecond},
+		Step{At: 22725 * time.Millisecond, Kind: Stall, Links: [][2]int{{e, d}}, For: 7200 * time.Millisecond},
+		Step{At: 22795 * time.Millisecond, Kind: Stall, Links: [][2]int{{e, a}}, For: 2400 * time.Millisecond},
+		Step{At: 24153 * time.Millisecond, Kind: Crash, Node: e, For: 12 * time.Second},
+	)
+	echoes.Late = 1
 	for name, p := range map[string]*Plan{
 		// The clock is behind what peers were promised before the disk was put
 		// back, and nobody holds more of the log: it goes on, above that.
@@ -51,6 +59,8 @@ func TestPlansSeldomDrawn(t *testing.T) {
 		),
 		// A member hears of the new process before it has all that the old one sent.
 		"news overtake tickets": late,
+		// Echoes come back by links that stall one after another, from a node that is gone.
+		"old echoes": echoes,
 	} {
 		t.Run(name, p.test)
 	}
