@@ -179,16 +179,25 @@ func (b *damageBase) damage(seed uint64, dir string) (name, what string, err err
 		return "", "", err
 	}
 	draw := rand.New(rand.NewPCG(seed, 7))
-	files := []string{"ledger.db", "index.db", "bluerings.json"}
+	all, files, err := b.files()
+	if err != nil {
+		return "", "", err
+	}
 	name = files[draw.IntN(len(files))]
 	used := int64(0) // what is behind is room
-	for _, file := range files {
+	for _, file := range all {
 		n, err := copyUsed(filepath.Join(b.dir, file), filepath.Join(dir, file))
 		if err != nil {
 			return "", "", err
 		}
 		if file == name {
 			used = n
+		}
+	}
+	if strings.HasPrefix(name, "journal.") {
+		used, err = lastRecord(filepath.Join(dir, name), used)
+		if err != nil {
+			return "", "", err
 		}
 	}
 	f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR, 0)
@@ -205,7 +214,11 @@ func (b *damageBase) damage(seed uint64, dir string) (name, what string, err err
 		return "", "", err
 	}
 	what = fmt.Sprintf("seed %d: %s: %d bytes at %d: ", seed, name, len(piece), at)
-	switch draw.IntN(5) {
+	kind := draw.IntN(5)
+	if kind == 0 && strings.HasPrefix(name, "journal.") {
+		kind = 1
+	}
+	switch kind {
 	case 0:
 		what = fmt.Sprintf("seed %d: %s cut to %d bytes", seed, name, at)
 		return name, what, f.Truncate(at)
@@ -228,6 +241,39 @@ func (b *damageBase) damage(seed uint64, dir string) (name, what string, err err
 	}
 	_, err = f.WriteAt(piece, at)
 	return name, what, err
+}
+
+// files lists all files, and those to be damaged: of a journal's, those that
+// have two records.
+func (b *damageBase) files() (all, some []string, err error) {
+	entries, err := os.ReadDir(b.dir)
+	for _, e := range entries {
+		name := e.Name()
+		all = append(all, name)
+		if strings.HasPrefix(name, "journal.") {
+			text, err := os.ReadFile(filepath.Join(b.dir, name))
+			if err != nil {
+				return nil, nil, err
+			}
+			if len(bytes.TrimRight(text, "\x00")) <= 4096 {
+				continue
+			}
+		}
+		some = append(some, name)
+	}
+	return all, some, err
+}
+
+// lastRecord is where the last record of a journal begins. What a power cut
+// leaves of it may be anything, so damage to it says nothing.
+func lastRecord(path string, used int64) (int64, error) {
+	text, err := os.ReadFile(path)
+	for at := (used - 1) / 512 * 512; err == nil && at > 0; at -= 512 {
+		if text[at+16] == 0 && text[at+17] == 0 && text[at+18] == 1 {
+			return at, nil
+		}
+	}
+	return 0, err
 }
 
 // copyUsed copies a file, without what is only room in it.
