@@ -47,10 +47,10 @@ func (t *Table) ClaimOf(key Key, id string) (Ref, bool, error) {
 }
 
 func (t *Table) claimOf(hash [16]byte) (Ref, bool, error) {
-	if ref, ok := t.claims.fresh[hash]; ok {
+	if ref, ok := t.claims.fresh.get(&hash); ok {
 		return ref, true, nil
 	}
-	if ref, ok := t.claims.taken[hash]; ok {
+	if ref, ok := t.claims.taken.get(&hash); ok {
 		return ref, true, nil
 	}
 	return t.past.Claim(hash)
@@ -65,7 +65,7 @@ func (t *Table) claim(o OriginIndex, tk *Ticket, first bool) (free bool, err err
 			return false, err
 		}
 	}
-	t.claims.fresh[hash] = Ref{o, tk.Seq}
+	t.claims.fresh.put(hash, Ref{o, tk.Seq})
 	return true, nil
 }
 
@@ -124,7 +124,7 @@ func (t *Table) settle(key Key, f *fold, x *told, applied *Applied) (counts bool
 		return false, err
 	}
 	if h == nil || h.ref == x.ref {
-		t.claims.fresh[hash] = x.ref
+		t.claims.fresh.put(hash, x.ref)
 		return true, nil
 	}
 	applied.Superseded, applied.Conflict = true, !x.Same(&h.Ticket, t.kind)
@@ -132,7 +132,7 @@ func (t *Table) settle(key Key, f *fold, x *told, applied *Applied) (counts bool
 		t.lose(f, x.loser(h, t, hash))
 		return false, nil
 	}
-	t.claims.fresh[hash] = x.ref
+	t.claims.fresh.put(hash, x.ref)
 	for i := range f.losers { // of the same fact: what counts may say something else now
 		l := &f.losers[i]
 		if l.fact != factOf(hash) {

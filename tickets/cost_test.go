@@ -113,7 +113,7 @@ func BenchmarkApply(b *testing.B) {
 				i++
 				tk.Seq, tk.At = uint64(2_000_000+i), hlc.Timestamp(2_000_000+i)
 				if i&(1<<16-1) == 0 { // as a checkpoint would
-					t.claims.fresh = make(map[[16]byte]Ref)
+					t.claims.fresh = claimSet{}
 					t.marks.fresh = make(map[uint32][]Mark)
 				}
 				if _, err := t.Apply(0, tk); err != nil {

@@ -54,7 +54,7 @@ const markEvery = 128
 
 // claims and marks have two generations: what a Flush has handed out and
 // Flushed has not yet confirmed, and what is newer.
-type claims struct{ fresh, taken map[[16]byte]Ref }
+type claims struct{ fresh, taken claimSet }
 
 type marks struct {
 	fresh, taken map[uint32][]Mark
@@ -148,7 +148,7 @@ func (t *Table) BeginFlush() *Flush {
 	}
 	d.taken, d.rows, d.saved, d.odd = d.rows, nil, nil, !d.odd
 	d.leaves, d.gone = append(d.leaves, d.gone...), nil
-	t.claims.taken, t.claims.fresh = join(t.claims.taken, t.claims.fresh), make(map[[16]byte]Ref)
+	t.claims.taken, t.claims.fresh = join(t.claims.taken, t.claims.fresh), claimSet{}
 	if t.marks.taken == nil {
 		t.marks.taken = t.marks.fresh
 	} else {
@@ -160,29 +160,26 @@ func (t *Table) BeginFlush() *Flush {
 	return &Flush{table: t}
 }
 
-func join(old, fresh map[[16]byte]Ref) map[[16]byte]Ref {
-	if old == nil {
+func join(old, fresh claimSet) claimSet {
+	if old.count == 0 {
 		return fresh
 	}
-	for hash, ref := range fresh {
-		old[hash] = ref
-	}
+	fresh.each(old.put)
 	return old
 }
 
 // Unflushed is how many rows and claims a flush would write, at the least.
 func (t *Table) Unflushed() (rows, claims int) {
-	return len(t.dirty.rows) + len(t.dirty.taken), len(t.claims.fresh) + len(t.claims.taken)
+	return len(t.dirty.rows) + len(t.dirty.taken), t.claims.fresh.count + t.claims.taken.count
 }
 
 // Claims lists the claims by hash, and puts the rows in order. It may run while
 // the table changes.
 func (f *Flush) Claims() []ClaimAt {
 	slices.Sort(f.table.dirty.taken)
-	list := make([]ClaimAt, 0, len(f.table.claims.taken))
-	for hash, ref := range f.table.claims.taken {
-		list = append(list, ClaimAt{hash, ref})
-	}
+	taken := &f.table.claims.taken
+	list := make([]ClaimAt, 0, taken.count)
+	taken.each(func(hash [16]byte, ref Ref) { list = append(list, ClaimAt{hash, ref}) })
 	slices.SortFunc(list, func(a, b ClaimAt) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
 	return list
 }
@@ -250,7 +247,7 @@ func (t *Table) TakeDirty() Dirty {
 
 // Flushed says that the index now has all that the last Flush returned.
 func (t *Table) Flushed() {
-	t.claims.taken, t.marks.taken, t.dirty.taken = nil, nil, nil
+	t.claims.taken, t.marks.taken, t.dirty.taken = claimSet{}, nil, nil
 	for _, slot := range t.dirty.leaves {
 		t.rows.at(slot).flags &^= rowLeaving
 	}

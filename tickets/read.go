@@ -199,7 +199,7 @@ func (t *Table) MemoryBytes() int {
 		sum += f.bytes()
 	}
 	sum += 4 * (cap(t.dirty.rows) + cap(t.dirty.taken) + cap(t.free))
-	sum += 48 * (len(t.claims.fresh) + len(t.claims.taken))
+	sum += t.claims.fresh.bytes() + t.claims.taken.bytes()
 	return sum + 128*(len(t.marks.fresh)+len(t.marks.taken))
 }
 

@@ -24,7 +24,7 @@ func (t *Table) refold(key Key, f *fold, x Ref, applied *Applied) error {
 		if m.ID == "" || winner == nil {
 			if m.ID != "" {
 				winners[m.ID] = m
-				t.claims.fresh[ClaimHash(key, m.ID)] = m.ref
+				t.claims.fresh.put(ClaimHash(key, m.ID), m.ref)
 			}
 			t.count(f, m.ref.Origin, &m.Ticket)
 			continue

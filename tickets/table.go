@@ -44,7 +44,6 @@ type Table struct {
 // NewTable makes an empty table for a ring that counts in kind.
 func NewTable(kind value.Kind, past Past) *Table {
 	t := &Table{kind: kind, past: past, seed: maphash.MakeSeed(), spread: make(map[uint32]*fold)}
-	t.claims.fresh = make(map[[16]byte]Ref)
 	t.marks = marks{fresh: make(map[uint32][]Mark), every: markEvery}
 	return t
 }
