@@ -25,6 +25,9 @@ func (n *Node) Apply(ctx context.Context, cmds []Command) ([]Outcome, error) {
 	c.cmds, c.outcomes = cmds, make([]Outcome, len(cmds))
 	for i := range cmds {
 		c.places = append(c.places, n.table.Aim(tickets.Key{Family: cmds[i].Op.Family(), Name: cmds[i].Name}))
+		if id := cmds[i].ID; id != "" {
+			c.places[i].ClaimHash(id) // while nobody waits for the lock
+		}
 	}
 	err := n.accept(c)
 	outcomes := c.outcomes

@@ -38,7 +38,7 @@ func (t *Table) ApplyAt(p *Place, o OriginIndex, tk *Ticket) (Applied, error) {
 	r := t.rows.at(slot)
 	t.touch(slot, r)
 	if r.family == Counters && r.flags&rowSpread == 0 {
-		if done, err := t.applyCompact(slot, r, o, tk); done || err != nil {
+		if done, err := t.applyCompact(slot, r, p, o, tk); done || err != nil {
 			return applied, err
 		}
 	}
@@ -49,7 +49,7 @@ func (t *Table) ApplyAt(p *Place, o OriginIndex, tk *Ticket) (Applied, error) {
 // applyCompact is the common case: a small amount for a living counter, or
 // the first ticket of a new one. It changes nothing and returns false where
 // the case is another.
-func (t *Table) applyCompact(slot uint32, r *row, o OriginIndex, tk *Ticket) (bool, error) {
+func (t *Table) applyCompact(slot uint32, r *row, p *Place, o OriginIndex, tk *Ticket) (bool, error) {
 	several := r.flags&rowSeveral != 0
 	first := !several && r.count == 0
 	own := !several && (first || r.link == uint32(o)) // the chain is in the row itself
@@ -68,7 +68,7 @@ func (t *Table) applyCompact(slot uint32, r *row, o OriginIndex, tk *Ticket) (bo
 	if tk.Seq <= head {
 		return false, outOfOrder(o, tk, head)
 	}
-	if p := t.placeOf(t.lifeOf(r), o, tk); p != inside && !(first && p == begins) {
+	if at := t.placeOf(t.lifeOf(r), o, tk); at != inside && !(first && at == begins) {
 		return false, nil
 	}
 	total, sum = total.Add(t.kind, tk.Amount), sum.Add(t.kind, tk.Amount)
@@ -78,7 +78,7 @@ func (t *Table) applyCompact(slot uint32, r *row, o OriginIndex, tk *Ticket) (bo
 		return false, nil
 	}
 	if tk.ID != "" {
-		if free, err := t.claim(o, tk, first); !free || err != nil {
+		if free, err := t.claim(p, o, tk, first); !free || err != nil {
 			return false, err
 		}
 	}

@@ -58,8 +58,8 @@ func (t *Table) claimOf(hash [16]byte) (Ref, bool, error) {
 
 // claim takes a ticket's id for it, unless another ticket has it. For the
 // first ticket of a name there is no need to look.
-func (t *Table) claim(o OriginIndex, tk *Ticket, first bool) (free bool, err error) {
-	hash := ClaimHash(tk.Key(), tk.ID)
+func (t *Table) claim(p *Place, o OriginIndex, tk *Ticket, first bool) (free bool, err error) {
+	hash := p.ClaimHash(tk.ID)
 	if !first {
 		if _, taken, err := t.claimOf(hash); taken || err != nil {
 			return false, err

@@ -16,6 +16,9 @@ type Place struct {
 	age   uint32 // Table.forgotten when it was looked for
 	known bool
 	hint  uint32 // what FindAll has touched
+
+	id    string // for which claim is good
+	claim [16]byte
 }
 
 // Slot is the row of the name; false if there was none.
@@ -25,6 +28,14 @@ func (p *Place) Slot() (slot uint32, known bool) { return p.slot, p.known }
 // changes.
 func (t *Table) Aim(key Key) Place {
 	return Place{Key: key, hash: maphash.String(t.seed, key.Name)}
+}
+
+// ClaimHash is that of the name and an id, which is not empty. It is kept.
+func (p *Place) ClaimHash(id string) [16]byte {
+	if p.id != id {
+		p.id, p.claim = id, ClaimHash(p.Key, id)
+	}
+	return p.claim
 }
 
 // Find looks for a name, unless it was found before.

@@ -149,7 +149,7 @@ func (r *Replica) SubmitAt(now Now, c *Command, p *tickets.Place) Receipt {
 	}
 	var claim [16]byte
 	if c.ID != "" {
-		claim = tickets.ClaimHash(p.Key, c.ID)
+		claim = p.ClaimHash(c.ID)
 		if receipt, known := r.replay(now, p, claim, c); known {
 			return receipt
 		}
