@@ -31,12 +31,15 @@ func Check(dir string) error {
 	if !found.ledger {
 		return fmt.Errorf("%s was never initialised: %w", dir, fs.ErrNotExist)
 	}
-	applied, rewound, err := checkLedgerAt(dir)
+	rewound, err := checkFile(filepath.Join(dir, ledgerName), func(p *pageFile) error {
+		_, applied, err := checkLedger(p)
+		if err == nil && found.label != nil {
+			err = checkJournal(dir, applied)
+		}
+		return err
+	})
 	if err == nil && rewound {
 		err = errRewound()
-	}
-	if err == nil && found.label != nil && found.label.Journal {
-		_, err = readJournal(dir, applied, false)
 	}
 	if errors.Is(err, ErrBusy) {
 		return err
@@ -46,6 +49,15 @@ func Check(dir string) error {
 		return fmt.Errorf("%w; %w", err, indexErr)
 	}
 	return cmp.Or(err, indexErr)
+}
+
+// checkJournal must be called while no process writes to the ledger.
+func checkJournal(dir string, applied uint64) error {
+	l, err := readLabel(dir)
+	if err == nil && l.Journal {
+		_, err = readJournal(dir, applied, false)
+	}
+	return err
 }
 
 const (
@@ -58,7 +70,7 @@ const (
 // files passed, standard error the fault in one line. It may crash: that is
 // what the process is for.
 func RunCheck(dir string, stdout, stderr io.Writer) int {
-	_, _, err := checkLedgerAt(dir)
+	_, err := checkLedgerAt(dir)
 	if err == nil {
 		fmt.Fprintln(stdout, ledgerPassed)
 		err = checkIndexAt(dir)
@@ -89,12 +101,11 @@ func errRewound() error {
 	return damaged("%s: one of its two head pages is bad, and the last commit may be lost: restore a backup, let the node start anew from its peers, or accept the loss with --accept-rewind", ledgerName)
 }
 
-func checkLedgerAt(dir string) (applied uint64, rewound bool, err error) {
-	rewound, err = checkFile(filepath.Join(dir, ledgerName), func(p *pageFile) (err error) {
-		_, applied, err = checkLedger(p)
+func checkLedgerAt(dir string) (rewound bool, err error) {
+	return checkFile(filepath.Join(dir, ledgerName), func(p *pageFile) error {
+		_, _, err := checkLedger(p)
 		return err
 	})
-	return applied, rewound, err
 }
 
 func checkIndexAt(dir string) error {
@@ -219,7 +230,7 @@ type verdict struct {
 func (s *Store) check(found contents) (v verdict, err error) {
 	full := !s.o.SkipCheck && len(s.o.CheckCommand) == 0
 	if full {
-		_, v.rewound, err = checkLedgerAt(s.dir)
+		v.rewound, err = checkLedgerAt(s.dir)
 	} else {
 		v.rewound, err = checkFile(filepath.Join(s.dir, ledgerName), nil)
 	}

@@ -148,14 +148,18 @@ func (s *Store) commitToJournal(b *replica.Batch, size int) error {
 	s.mu.Lock()
 	err = s.pend(number, record)
 	s.mu.Unlock()
+	if err != nil {
+		return s.journalError(err)
+	}
 	signal(s.begun)
 	if s.journal.Full() {
 		signal(s.full)
 	}
-	return err
+	return nil
 }
 
-// journalError ends all writing.
+// journalError ends all writing, after what was acknowledged before and is only
+// in the journal: that can be had from memory now.
 func (s *Store) journalError(err error) error {
 	switch {
 	case errors.Is(err, journal.ErrDamaged):
@@ -163,6 +167,9 @@ func (s *Store) journalError(err error) error {
 	case isDamage(err):
 	default:
 		err = fmt.Errorf("%w: %w", ErrUncertain, err)
+	}
+	if err := s.flush(nil); err != nil {
+		s.log.Warn("journal_not_applied", "error", err)
 	}
 	s.ledger.refuse(err)
 	return err
@@ -290,7 +297,7 @@ func (s *Store) journaling() bool {
 // openJournal begins one, which must not hold anything yet. Without room for it
 // there is none, and commits go to the ledger.
 func (s *Store) openJournal() error {
-	if err := errors.Join(s.setJournal(false), journal.Remove(s.dir)); err != nil {
+	if err := s.dropJournal(); err != nil {
 		return err
 	}
 	j, err := journal.Create(s.dir, s.applied.Load()+1)
@@ -319,7 +326,8 @@ func signal(c chan<- struct{}) {
 }
 
 // closeJournal moves everything to the ledger and removes the journal; if that
-// cannot be, both stay as they are.
+// cannot be, both stay as they are. So does a record of which it is not known
+// whether it is there, and what is under our name but is another directory now.
 func (s *Store) closeJournal() {
 	if s.journal == nil {
 		return
@@ -327,6 +335,12 @@ func (s *Store) closeJournal() {
 	close(s.stopFlusher)
 	s.flusher.Wait()
 	err := s.flush(nil)
+	if err == nil && s.journal.Failed() {
+		err = ErrUncertain
+	}
+	if err == nil {
+		err = s.ledger.inPlace(0)
+	}
 	if err == nil {
 		err = s.setJournal(false)
 	}
@@ -345,85 +359,6 @@ func (s *Store) closeJournal() {
 // setJournal notes whether acknowledged commits may be in the journal alone.
 func (s *Store) setJournal(used bool) error {
 	return s.relabel(func(l *label) { l.Journal = used })
-}
-
-// recoverJournal takes in what a crash left in the journal.
-func (s *Store) recoverJournal() error {
-	if !s.label.Journal {
-		if !s.o.ReadOnly { // it was made or removed, and that was cut short
-			return journal.Remove(s.dir)
-		}
-		return nil
-	}
-	c, err := readJournal(s.dir, s.applied.Load(), s.o.AcceptRewind)
-	if err != nil {
-		return err
-	}
-	for i, record := range c.Records {
-		if err := s.replay(s.applied.Load()+1+uint64(i), record); err != nil {
-			return err
-		}
-	}
-	if s.o.ReadOnly {
-		return nil
-	}
-	if c.Torn || c.Bad != nil {
-		// If it was durable all the same, peers may have seen it.
-		s.log.Warn("journal_cut_short", "records", len(c.Records), "torn", c.Torn, "damage", c.Bad)
-		if err := s.setRestored(true); err != nil {
-			return err
-		}
-	}
-	switch err := s.flush(nil); {
-	case errors.Is(err, ErrNoSpace): // as it is; commits go to the ledger, with it
-		s.log.Warn("journal_not_applied", "error", err)
-		return nil
-	case err != nil:
-		return err
-	}
-	s.log.Info("journal_applied", "records", len(c.Records))
-	return errors.Join(s.setJournal(false), journal.Remove(s.dir))
-}
-
-func readJournal(dir string, after uint64, salvage bool) (journal.Contents, error) {
-	c, err := journal.Read(dir, after, salvage)
-	if errors.Is(err, journal.ErrDamaged) {
-		err = damaged("%v: restore a backup, let the node start anew from its peers, or accept the loss of the last commits with --accept-rewind", err)
-	}
-	return c, err
-}
-
-// replay takes a record in as if it was committed just now.
-func (s *Store) replay(number uint64, record []byte) error {
-	err := entries(record, func(tag byte, key, value []byte) error {
-		switch tag {
-		case tagOrigin:
-			index, origin, err := decodeOrigin(key, value)
-			if err == nil && int(index) != len(s.origins) {
-				err = damaged("record %d of the journal: origin %d is missing", number, len(s.origins))
-			}
-			s.origins, s.ends = append(s.origins, origin), append(s.ends, 0)
-			return err
-		case tagBlock:
-			b, err := decodeBlock(key, value)
-			if err == nil && (int(b.Origin) >= len(s.ends) || b.First != s.ends[b.Origin]+1) {
-				err = damaged("record %d of the journal: block %d/%d does not follow the ledger", number, b.Origin, b.First)
-			}
-			if err == nil {
-				s.ends[b.Origin] = b.Last
-			}
-			return err
-		case tagMeta:
-			node, err := unseal(tagMeta, key, value)
-			s.meta = slices.Clone(node)
-			return err
-		}
-		return damaged("record %d of the journal has an entry of an unknown kind %q", number, tag)
-	})
-	if err != nil {
-		return err
-	}
-	return s.pend(number, record)
 }
 
 // pendingFrom copies blocks that are not in the ledger, from the one that holds

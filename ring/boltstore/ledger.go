@@ -70,6 +70,9 @@ func seekBack(c *bbolt.Cursor, origin tickets.OriginIndex, seq uint64) (k, v []b
 func (s *Store) Commit(b *replica.Batch) error {
 	s.commit.Lock()
 	defer s.commit.Unlock()
+	if s.closing {
+		return ErrClosed
+	}
 	if err := s.ledger.refusal(); err != nil {
 		return err
 	}

@@ -72,8 +72,9 @@ type Store struct {
 	fresh  bool
 	ledger *database
 
-	commit sync.Mutex // one Commit at a time
-	values []byte     // its buffer
+	commit  sync.Mutex // one Commit at a time
+	values  []byte     // its buffer
+	closing bool       // no journal is begun any more
 
 	flushing    sync.Mutex    // one way from the journal to the ledger at a time
 	begun, full chan struct{} // the journal has something, is full
@@ -140,6 +141,10 @@ func (s *Store) open(found contents) error {
 				return fmt.Errorf("remove an unfinished file: %w", err)
 			}
 		}
+	}
+	// Until now another process may have changed it.
+	if s.label, err = readLabel(s.dir); err != nil {
+		return err
 	}
 	if err := s.load(); err != nil {
 		return err
@@ -427,6 +432,7 @@ func (s *Store) DiskBytes() int64 {
 // Close waits for calls under way. It may be called again.
 func (s *Store) Close() error {
 	s.commit.Lock()
+	s.closing = true
 	s.closeJournal()
 	s.commit.Unlock()
 	err := s.ledger.close()

@@ -110,15 +110,25 @@ func Create(dir string, next uint64) (*Journal, error) {
 			err = j.files[i].sync()
 		}
 		if err != nil {
-			_ = j.Remove()
+			j.abandon()
 			return nil, fmt.Errorf("create a journal: %w", err)
 		}
 	}
 	if err := syncDir(dir); err != nil {
-		_ = j.Remove()
+		j.abandon()
 		return nil, fmt.Errorf("create a journal: %w", err)
 	}
 	return j, nil
+}
+
+// abandon removes what Create made, but no file that was there before.
+func (j *Journal) abandon() {
+	for i, name := range Names() {
+		if j.files[i].device != nil {
+			_ = os.Remove(filepath.Join(j.dir, name))
+		}
+	}
+	_ = j.Close()
 }
 
 // Append makes a record of up to MaxRecord bytes durable, and tells its number.
@@ -185,20 +195,30 @@ func (j *Journal) Size() int64 { return j.files[0].size.Load() + j.files[1].size
 // Failed tells that a record may or may not be there, so that none can follow.
 func (j *Journal) Failed() bool { return j.failed != nil }
 
-// InPlace tells what happened to the file being written if it was moved away,
-// replaced or cut off: what is written to it then would be lost.
+// InPlace tells what happened to a file if it was moved away, replaced or cut
+// off: what is written to it then would be lost. The next record may go to
+// either.
 func (j *Journal) InPlace() error {
-	path := filepath.Join(j.dir, Names()[j.turn])
+	for i := range j.files {
+		if err := j.inPlace(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *Journal) inPlace(i int) error {
+	path := filepath.Join(j.dir, Names()[i])
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %s was moved away or removed while in use", ErrDamaged, path)
 	case err != nil:
 		return fmt.Errorf("%w: %s cannot be found while in use: %w", ErrDamaged, path, err)
-	case !os.SameFile(info, j.infos[j.turn]):
+	case !os.SameFile(info, j.infos[i]):
 		return fmt.Errorf("%w: %s was replaced by another file while in use", ErrDamaged, path)
-	case info.Size() < j.files[j.turn].size.Load():
-		return fmt.Errorf("%w: %s was cut to %d bytes while in use, it had %d", ErrDamaged, path, info.Size(), j.files[j.turn].size.Load())
+	case info.Size() < j.files[i].size.Load():
+		return fmt.Errorf("%w: %s was cut to %d bytes while in use, it had %d", ErrDamaged, path, info.Size(), j.files[i].size.Load())
 	}
 	return nil
 }

@@ -314,6 +314,9 @@ func TestFilesStayShort(t *testing.T) {
 	if _, err := Create(dir, 1); err == nil {
 		t.Fatal("a journal was made over another")
 	}
+	if err := j.InPlace(); err != nil {
+		t.Fatalf("a journal was removed for another: %v", err)
+	}
 }
 
 func TestAppendRefusesWhatCannotBeRead(t *testing.T) {
@@ -335,22 +338,24 @@ func TestFilesThatAreNotThere(t *testing.T) {
 		"cut":      func(path string) error { return os.Truncate(path, 100) },
 		"emptied":  func(path string) error { return os.Truncate(path, 0) },
 	} {
-		dir := t.TempDir()
-		j, err := Create(dir, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := j.Append([]byte("x")); err != nil {
-			t.Fatal(err)
-		}
-		if err := spoil(filepath.Join(dir, Names()[0])); err != nil {
-			t.Fatal(err)
-		}
-		if err := j.InPlace(); !errors.Is(err, ErrDamaged) {
-			t.Errorf("%s in use: %v", name, err)
-		}
-		if _, err := Read(dir, 0, false); !errors.Is(err, ErrDamaged) && name != "replaced" {
-			t.Errorf("%s: %v", name, err)
+		for i := range Names() {
+			dir := t.TempDir()
+			j, err := Create(dir, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := j.Append([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if err := spoil(filepath.Join(dir, Names()[i])); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.InPlace(); !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s in use: %v", name, err)
+			}
+			if _, err := Read(dir, 0, false); !errors.Is(err, ErrDamaged) && name != "replaced" {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	}
 }
