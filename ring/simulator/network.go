@@ -105,6 +105,12 @@ func (l *link) reset(drain bool) {
 	})
 }
 
+// behind tells whether what a former process sent still arrives while this run
+// goes on at the other end. Only to that one a report can mean anything.
+func (l *link) behind(run uint64) bool {
+	return l.draining && l.from.up && l.from.started >= l.ended && l.from.boot == run
+}
+
 // closed ends a connection; the subscriber learns it a little later, and tries
 // anew.
 func (l *link) closed(wasUp bool) {

@@ -62,7 +62,7 @@ func (n *node) toldOf(p *replica.Ping) {
 // reported sees every report of a node on what it holds itself. It may grow as the
 // node gets what others have reported.
 func (s *Simulation) reported(n *node, r *replica.Report) {
-	if from := n.linkTo(r.Origin.Host); n.answered[r.Origin] != r.Boot && from != nil && from.draining {
+	if from := n.linkTo(r.Origin.Host); n.answered[r.Origin] != r.Boot && from != nil && from.behind(r.Boot) {
 		s.fail("report-kept", "%s reports on %s while tickets of it may still arrive from the process that minted it", n.host, r.Origin)
 	}
 	n.answered[r.Origin] = r.Boot
