@@ -2,7 +2,7 @@ package tickets
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
+	"hash/maphash"
 )
 
 // claimSet says which ticket an id belongs to. It is an open hash table that
@@ -65,7 +65,7 @@ func (s *claimSet) get(hash *[16]byte) (Ref, bool) {
 // put says that an id belongs to a ticket from now on.
 func (s *claimSet) put(hash [16]byte, ref Ref) {
 	if s.shards == nil {
-		s.shards, s.factor = make([]claimShard, claimShards), rand.Uint64()|1
+		s.shards, s.factor = make([]claimShard, claimShards), new(maphash.Hash).Sum64()|1
 	}
 	shard, spread := s.place(&hash)
 	if 4*(shard.used+1) > 3*len(shard.cells) {
