@@ -149,6 +149,7 @@ func (j *judge) storedTicket(n *node, t *tickets.Ticket) {
 func (j *judge) born(n *node, t *tickets.Ticket, how string) {
 	s := j.sim
 	s.Result.Stored++
+	s.lastBorn = s.now
 	s.tracef("%s stores ticket %d of %s%s, update %s", n.host, t.Seq, t.Origin, how, t.Ref)
 	here := place{t.Origin, t.Seq}
 	if old, ok := j.refs[t.Ref]; ok && old != here {

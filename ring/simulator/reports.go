@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bluerings/hlc"
+	"bluerings/ring/replica"
 )
 
 // observe looks at what a node reports, after every step of it.
@@ -23,7 +24,7 @@ func (s *Simulation) observe(n *node) {
 	if n.replica.Coherent(n.now()) {
 		s.Result.CoherentReports++
 		s.coherentReport(n)
-	} else if s.quiet() {
+	} else if s.quiet() && !s.onTheWay(n) {
 		s.tracef("%s: %s", n.host, n.replica.Dump())
 		s.fail("coherent-soon", "%s is not coherent: %v", n.host, n.replica.State(n.now()).Reasons)
 	}
@@ -112,6 +113,17 @@ func (s *Simulation) mendTime() time.Duration { return 30*time.Second + 10*s.tim
 func (s *Simulation) quiet() bool {
 	c := &s.plan.Conditions
 	return s.now > s.troubled+s.mendTime() && (s.calm || c.Loss == 0 && c.DiskTime < 100*time.Millisecond && s.clocksAgree() && !s.doomed())
+}
+
+// onTheWay tells whether a node is only behind, and tickets stored lately may still
+// wait, at every hop, for commits that are an interval apart.
+func (s *Simulation) onTheWay(n *node) bool {
+	wait := time.Duration(0)
+	for _, interval := range s.plan.Interval {
+		wait += interval
+	}
+	return wait > 0 && s.now < s.lastBorn+wait+s.timers.PeerTimeout &&
+		!slices.ContainsFunc(n.replica.State(n.now()).Reasons, func(r replica.Reason) bool { return r.Code != "behind" })
 }
 
 func (s *Simulation) clocksAgree() bool {

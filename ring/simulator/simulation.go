@@ -55,6 +55,7 @@ type Simulation struct {
 	calm     bool          // no more faults or updates
 	resting  bool          // and everything is repaired: only pings may be sent
 	troubled time.Duration // when the last fault ended, or will
+	lastBorn time.Duration // when the last ticket was stored by its minter
 	decoded  map[*byte]*decodedRun
 	*judge
 }
