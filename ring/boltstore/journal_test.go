@@ -26,6 +26,62 @@ func crashed(t *testing.T, s *Store) (dir string) {
 	return dir
 }
 
+// byHand ends the moves to the ledger in the background: records move when the
+// test says so, and at the end.
+func byHand(t *testing.T, s *Store) {
+	t.Helper()
+	s.commit.Lock()
+	defer s.commit.Unlock()
+	if !s.journaling() {
+		t.Fatal("there is no journal")
+	}
+	close(s.stopFlusher)
+	s.flusher.Wait()
+	s.stopFlusher = make(chan struct{}) // that Close may close it
+}
+
+// TestFailedMoveToTheLedger: records of the journal are needed until the ledger
+// has them durably. A move that came to nothing changes nothing, whatever
+// follows it.
+func TestFailedMoveToTheLedger(t *testing.T) {
+	commit := func(s *Store, w *writer) error { return s.Commit(w.batch()) }
+	move := func(s *Store, _ *writer) error { return s.flush(nil) }
+	large := func(s *Store, w *writer) error { return s.Commit(w.large()) }
+	type step = func(*Store, *writer) error
+	for _, c := range []struct {
+		name string
+		then []step
+	}{
+		{name: "nothing"},
+		{"commit", []step{commit}}, {"move", []step{move}}, {"large", []step{large}},
+		{"commit-move", []step{commit, move}}, {"move-commit", []step{move, commit}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, w := mustOpen(t, filepath.Join(t.TempDir(), "data"), options()), newWriter(7)
+			byHand(t, s)
+			for range 3 {
+				if err := s.Commit(w.batch()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// It takes what is in the journal along, and fails after that.
+			absent := replica.Block{First: 1 << 40, Last: 1 << 40, Run: []byte{1}}
+			if err := s.Commit(&replica.Batch{Number: 4, Rewrite: []replica.Block{absent}}); err == nil {
+				t.Fatal("a block that is not there was rewritten")
+			}
+			for _, do := range c.then {
+				if err := do(s, w); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := mustOpen(t, crashed(t, s), options())
+			if mustDigest(t, r) != mustDigest(t, s) || r.Restored() {
+				t.Fatalf("it came back different, restored %v", r.Restored())
+			}
+		})
+	}
+}
+
 // TestJournalSurvivesACrash: wherever a commit was on its way to the ledger,
 // after a crash it is there, once.
 func TestJournalSurvivesACrash(t *testing.T) {
@@ -132,6 +188,7 @@ func TestDamagedJournalIsNoticed(t *testing.T) {
 // again in the same epoch.
 func TestTornJournalBeginsAnew(t *testing.T) {
 	s, w := mustOpen(t, filepath.Join(t.TempDir(), "data"), options()), newWriter(4)
+	byHand(t, s)
 	for range 5 {
 		if err := s.Commit(w.batch()); err != nil {
 			t.Fatal(err)
@@ -188,6 +245,7 @@ func TestLedgerWithAnotherJournal(t *testing.T) {
 // is on its way to it, from any ticket to any.
 func TestPendingBlocksAreRead(t *testing.T) {
 	s, w := mustOpen(t, t.TempDir(), options()), newWriter(6)
+	byHand(t, s)
 	for i := range 60 {
 		if err := s.Commit(w.batch()); err != nil {
 			t.Fatal(err)
