@@ -33,6 +33,9 @@ type suite struct {
 	real      bool // with disks, sockets and clocks: a failure has to repeat
 }
 
+// maxPrinted bounds the lines that are shown of a test that failed by chance.
+const maxPrinted = 40
+
 var suites = []suite{
 	{name: "hlc", pkg: "hlc", limit: time.Minute},
 	{name: "value", pkg: "value", limit: time.Minute},
@@ -70,10 +73,11 @@ func parseKiller(spec string) (killer, error) {
 // verdict is what became of the tests of a killer.
 type verdict struct {
 	failed  bool
-	expired bool   // ended at its limit without having failed
-	by      string // the first test that failed
-	seeds   int    // simulator: the first that failed, counted from 1
-	checker string // simulator: what failed
+	expired bool     // ended at its limit without having failed
+	by      string   // the first test that failed
+	tests   []string // all that failed, without their parts
+	seeds   int      // simulator: the first that failed, counted from 1
+	checker string   // simulator: what failed
 	took    time.Duration
 	output  string
 }
@@ -96,11 +100,10 @@ type bench struct {
 	baseline  map[string]string
 }
 
-// confirm makes sure that it was the mutant: a test with real disks, sockets
-// and clocks has to fail once more, and a seed has to pass without the mutant.
-// It returns what speaks against it.
-func (b *bench) confirm(ctx context.Context, k killer, overlay string, v verdict) (string, error) {
-	test, _, _ := strings.Cut(v.by, "/")
+// confirm makes sure that it was the mutant: of the tests with real disks,
+// sockets and clocks one has to fail once more, and a seed has to pass without
+// the mutant. It returns what speaks against it.
+func (b *bench) confirm(ctx context.Context, k killer, overlay string, v *verdict) (string, error) {
 	switch {
 	case k.name == "simulator" && v.seeds > 0:
 		without, err := b.try(ctx, k, "", "-first", strconv.Itoa(v.seeds), "-seeds", "1")
@@ -108,15 +111,35 @@ func (b *bench) confirm(ctx context.Context, k killer, overlay string, v verdict
 			return "", err
 		}
 		return "fails without the mutant too: " + without.by, nil
-	case k.real && strings.HasPrefix(test, "Test"):
-		k.run = "^" + test + "$"
+	case k.real && len(v.tests) > 0:
+		k.run = "^(" + strings.Join(v.tests, "|") + ")$"
 		again, err := b.try(ctx, k, overlay)
-		if err != nil || again.failed {
+		if err != nil {
 			return "", err
 		}
-		return v.by + " failed and then passed", nil
+		if again.failed {
+			v.by = again.by
+			return "", nil
+		}
+		return strings.Join(v.tests, ", ") + " failed and then passed", nil
 	}
 	return "", nil
+}
+
+// printed is what one test printed, its last lines if there are many.
+func (v *verdict) printed(test string) []string {
+	var lines []string
+	of := false
+	for line := range strings.Lines(v.output) {
+		line = strings.TrimRight(line, "\n")
+		if at := runningTest.FindStringSubmatch(line); at != nil {
+			of = at[1] == test || strings.HasPrefix(at[1], test+"/")
+		}
+		if of {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(0, len(lines)-maxPrinted):]
 }
 
 // build makes the test binary of a package with an overlay, "" for none.
@@ -164,9 +187,11 @@ func (b *bench) compileAll(ctx context.Context, chosen []*mutant) bool {
 }
 
 var (
-	failedTest = regexp.MustCompile(`^\s*--- FAIL: (\S+)`)
-	failedSeed = regexp.MustCompile(`\bseed (\d+)\b(?:: ([\w-]+):)?`)
-	crashed    = regexp.MustCompile(`^(panic:|fatal error:|blackbox:)`)
+	// what follows is printed by this test
+	runningTest = regexp.MustCompile(`^\s*(?:=== (?:RUN|CONT|NAME)|--- (?:FAIL|PASS|SKIP):)\s+(\S+)`)
+	failedTest  = regexp.MustCompile(`^\s*--- FAIL: (\S+)`)
+	failedSeed  = regexp.MustCompile(`\bseed (\d+)\b(?:: ([\w-]+):)?`)
+	crashed     = regexp.MustCompile(`^(panic:|fatal error:|blackbox:)`)
 )
 
 // try runs a killer. The error says that it could not be run.
@@ -240,7 +265,11 @@ func watch(output io.Reader, simulator bool, end func()) verdict {
 			v.seeds, _ = strconv.Atoi(found[1])
 			end()
 		case failedTest.MatchString(line):
-			v.note(failedTest.FindStringSubmatch(line)[1])
+			test := failedTest.FindStringSubmatch(line)[1]
+			v.note(test)
+			if !strings.Contains(test, "/") {
+				v.tests = append(v.tests, test)
+			}
 		case crashed.MatchString(line):
 			v.note(line)
 		}

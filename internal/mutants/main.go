@@ -160,10 +160,14 @@ func (o *options) one(ctx context.Context, b *bench, m *mutant) (row, error) {
 			tried = append(tried, fmt.Sprintf("%s: %s in %.1f s", k.spec, word, v.took.Seconds()))
 			continue
 		}
-		if doubt, err := b.confirm(ctx, k, overlay, v); err != nil {
+		if doubt, err := b.confirm(ctx, k, overlay, &v); err != nil {
 			return r, fmt.Errorf("%s: %w", k.spec, err)
 		} else if doubt != "" {
 			tried = append(tried, fmt.Sprintf("%s: %s", k.spec, doubt))
+			fmt.Printf("%-34s IN DOUBT: %s: %s\n", m.name, k.spec, doubt)
+			for _, test := range v.tests { // it may be killed by another, and this is worth a look all the same
+				fmt.Printf("    | %s\n", strings.Join(v.printed(test), "\n    | "))
+			}
 			continue
 		}
 		r.add(k, v)

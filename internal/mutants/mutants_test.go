@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -89,6 +90,39 @@ func TestWatchTellsWhatFailed(t *testing.T) {
 		if v.failed != (c.by != "") || v.by != c.by || v.seeds != c.seeds || c.simulator && v.checker != "final" {
 			t.Errorf("%q: %+v", c.output, v)
 		}
+	}
+}
+
+// TestPrintedIsOfOneTest: of the output of many tests, what one printed is
+// found, its parts' too.
+func TestPrintedIsOfOneTest(t *testing.T) {
+	const output = `=== RUN   TestA
+    a_test.go:1: of A
+--- PASS: TestA (0.00s)
+=== RUN   TestB
+=== RUN   TestB/part
+    b_test.go:1: of its part
+=== NAME  TestB
+    b_test.go:2: of B
+--- FAIL: TestB (0.00s)
+    --- FAIL: TestB/part (0.00s)
+=== RUN   TestBB
+    b_test.go:3: of another
+--- FAIL: TestBB (0.00s)
+FAIL
+`
+	v := watch(strings.NewReader(output), false, func() {})
+	if !slices.Equal(v.tests, []string{"TestB", "TestBB"}) || v.by != "TestB/part" {
+		t.Fatalf("%q, by %s", v.tests, v.by)
+	}
+	_, want, _ := strings.Cut(output, "(0.00s)\n")
+	want, _, _ = strings.Cut(want, "\n=== RUN   TestBB")
+	if got := strings.Join(v.printed("TestB"), "\n"); got != want {
+		t.Fatalf("%s\nwant\n%s", got, want)
+	}
+	v.output = "=== RUN   TestB\n" + strings.Repeat("line\n", 3*maxPrinted) + "last\n"
+	if got := v.printed("TestB"); len(got) != maxPrinted || got[maxPrinted-1] != "last" {
+		t.Fatalf("%q", got)
 	}
 }
 
