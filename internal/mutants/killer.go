@@ -36,11 +36,14 @@ type suite struct {
 // maxPrinted bounds the lines that are shown of a test that failed by chance.
 const maxPrinted = 40
 
+// sameDraws has package rapid draw the same in every run, and leave no files.
+var sameDraws = []string{"-rapid.seed", "1", "-rapid.nofailfile"}
+
 var suites = []suite{
-	{name: "hlc", pkg: "hlc", limit: time.Minute},
-	{name: "value", pkg: "value", limit: time.Minute},
+	{name: "hlc", pkg: "hlc", limit: time.Minute, args: sameDraws},
+	{name: "value", pkg: "value", limit: time.Minute, args: sameDraws},
 	{name: "transcripts", pkg: "ring/replica", limit: time.Minute},
-	{name: "laws", pkg: "tickets", limit: 2 * time.Minute},
+	{name: "laws", pkg: "tickets", limit: 2 * time.Minute, args: sameDraws},
 	{name: "journal", pkg: "ring/journal", limit: time.Minute},
 	{name: "boltstore", pkg: "ring/boltstore", limit: 2 * time.Minute, real: true},
 	{name: "client", pkg: "internal/client", limit: time.Minute},

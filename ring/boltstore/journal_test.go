@@ -135,6 +135,7 @@ func TestJournalSurvivesACrash(t *testing.T) {
 // TestDamagedJournalIsNoticed: a flipped bit gives an error, or does no harm.
 func TestDamagedJournalIsNoticed(t *testing.T) {
 	s, w := mustOpen(t, filepath.Join(t.TempDir(), "data"), options()), newWriter(3)
+	byHand(t, s)
 	for range 20 {
 		if err := s.Commit(w.batch()); err != nil {
 			t.Fatal(err)
@@ -219,6 +220,7 @@ func TestTornJournalBeginsAnew(t *testing.T) {
 // what was between them.
 func TestLedgerWithAnotherJournal(t *testing.T) {
 	s, w := mustOpen(t, filepath.Join(t.TempDir(), "data"), options()), newWriter(5)
+	byHand(t, s)
 	var older string
 	for i := range 40 {
 		if err := s.Commit(w.batch()); err != nil {
