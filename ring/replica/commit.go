@@ -50,6 +50,7 @@ func (r *Replica) NextBatch(now Now) *Batch {
 	}
 	if r.metaDue || b.promise-r.promised > hlc.Timestamp(promiseAhead/4) {
 		out.Meta = r.encodeMeta(b.promise)
+		b.seals = r.seals()
 	} else {
 		b.promise = r.promised
 	}
@@ -115,6 +116,7 @@ func (r *Replica) Persisted(now Now, number uint64) (more bool, err error) {
 	b.stored = true
 	r.promised = b.promise
 	r.droppable = append(r.droppable, b.gone...)
+	r.sealed(b.seals)
 	if b.own.count > 0 {
 		if err := r.ownPersisted(b); err != nil {
 			return false, err

@@ -13,6 +13,10 @@ import (
 // its pings: a log of its host that is neither sealed nor the one it mints in
 // is open to question. Every member answers with a report, which all relay.
 
+// askingBits are those at the low end of a boot that count how often its run
+// has asked for reports.
+const askingBits = 16
+
 type reportKey struct {
 	origin tickets.Origin
 	member string
@@ -61,6 +65,9 @@ func (r *Replica) drained(host string) bool {
 func (r *Replica) bound(l *log) uint64 {
 	if best := l.best(); best.Closed == hlc.Never {
 		return best.Head
+	}
+	if l.sealing {
+		return l.held
 	}
 	if !r.questioned(l) {
 		return math.MaxUint64
@@ -154,6 +161,9 @@ func (r *Replica) mayContinue(l *log) bool {
 // settle decides the log to mint in once everybody was heard, and seals the
 // logs of earlier lives once everybody said how far they go.
 func (r *Replica) settle(now Now) {
+	if r.runsChanged() && r.questioning() {
+		r.askAnew(now)
+	}
 	if r.own < 0 && r.allPolled() {
 		r.decideEpoch()
 	}
@@ -162,19 +172,88 @@ func (r *Replica) settle(now Now) {
 	}
 	for i := range r.logs {
 		l := &r.logs[i]
-		if l.origin.Host != r.cfg.Host || i == r.own || l.kept.Closed == hlc.Never {
+		if l.origin.Host != r.cfg.Host || i == r.own || l.sealing || l.kept.Closed == hlc.Never {
 			continue
 		}
 		// A seal that only some could honour would be lost with their disks, so
 		// it waits until everybody holds the whole log.
 		if least, held, _, all := r.polled(l.origin); all && held <= l.held && least >= l.held && l.taken == l.held {
-			l.kept, l.offered = Promise{hlc.Never, l.held}, nil
-			l.want.target = min(l.want.target, l.held)
-			r.metaDue = true
+			l.sealing, r.metaDue = true, true
 		} else if all {
 			r.notice(now, l, held)
 		}
 	}
+}
+
+// seals lists our logs that we have decided to seal, and have not yet.
+func (r *Replica) seals() []tickets.OriginIndex {
+	var list []tickets.OriginIndex
+	for i := range r.logs {
+		if r.logs[i].sealing {
+			list = append(list, tickets.OriginIndex(i))
+		}
+	}
+	return list
+}
+
+// sealed is called when seals that were decided on are durable. Before that
+// nobody hears of them: a seal that some know and its owner forgot would keep
+// them from what the owner goes on to mint.
+func (r *Replica) sealed(logs []tickets.OriginIndex) {
+	for _, i := range logs {
+		l := &r.logs[i]
+		l.sealing, l.offered, l.kept = false, nil, Promise{hlc.Never, l.held}
+		l.want.target = min(l.want.target, l.held)
+	}
+}
+
+// firstHeard notes the run in which a member answers. Nothing may rest yet on
+// what others reported while its run was not known.
+func (r *Replica) firstHeard(m *member) {
+	for key, rep := range r.reports {
+		if key.origin.Host == r.cfg.Host && key.member != r.cfg.Host && rep.Boot == r.cfg.Boot {
+			return
+		}
+	}
+	m.asked = m.boot >> askingBits
+}
+
+// runsChanged tells whether a member has begun a new run since we asked. What
+// it reported before may have been lost with its disk, or may have reached
+// others after they reported.
+func (r *Replica) runsChanged() bool {
+	for host, m := range r.members {
+		if host != r.cfg.Host && m.boot>>askingBits != m.asked {
+			return true
+		}
+	}
+	return false
+}
+
+// questioning tells whether reports are wanted on a log of ours.
+func (r *Replica) questioning() bool {
+	for i := range r.logs {
+		if l := &r.logs[i]; l.origin.Host == r.cfg.Host && !l.sealing && r.questioned(l) {
+			return true
+		}
+	}
+	return false
+}
+
+// askAnew goes on under a later boot, to which all have to report again. Whoever
+// hears of it also hears of the runs that we know.
+func (r *Replica) askAnew(now Now) {
+	r.rename(now, r.cfg.Boot+1)
+	for _, m := range r.members {
+		m.asked = m.boot >> askingBits
+	}
+}
+
+// rename has this process count as a later one.
+func (r *Replica) rename(now Now, boot uint64) {
+	r.cfg.Boot = boot
+	r.members[r.cfg.Host].boot = boot
+	r.pingDue = min(r.pingDue, now.Mono)
 }
 
 // allPolled tells whether every member was heard in this run, and has

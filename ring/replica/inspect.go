@@ -26,6 +26,12 @@ func (r *Replica) Known(host string) (boot, epoch uint64) {
 	return m.boot, m.epoch
 }
 
+// Sealed tells whether this node has heard that a log is sealed.
+func (r *Replica) Sealed(o tickets.Origin) bool {
+	i, ok := r.byName[o]
+	return ok && r.logs[i].best().Closed == hlc.Never
+}
+
 // Dated is the time after which all that this node mints will be dated,
 // whatever its wall clock says.
 func (r *Replica) Dated() hlc.Timestamp { return r.clock.Last() }

@@ -16,6 +16,7 @@ const never = time.Duration(math.MinInt64 / 2)
 type member struct {
 	host     string
 	boot     uint64
+	asked    uint64 // its run when we asked for reports, 0 not known
 	number   uint64
 	epoch    uint64
 	complete hlc.Timestamp
@@ -192,6 +193,9 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 		m.boot, m.number, m.epoch = row.Boot, row.Number, row.Epoch
 		m.complete, m.hearsAll = row.Complete, row.HearsAll
 		m.dwellBase = now.Mono - row.Dwell
+		if m.asked == 0 {
+			r.firstHeard(m)
+		}
 	}
 	if dated && row.Age < 999*time.Hour {
 		m.base = max(m.base, now.Mono-row.Age-delay)
@@ -201,15 +205,13 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 // heardOfUs takes in what is told of our host by a boot later than ours.
 func (r *Replica) heardOfUs(now Now, row *PingRow) {
 	switch {
-	case row.Boot <= r.cfg.Boot || row.Boot == math.MaxUint64:
+	case row.Boot <= r.cfg.Boot || row.Boot>>askingBits == math.MaxUint64>>askingBits:
 	case row.Age >= 999*time.Hour && now.Mono-r.started <= 2*r.cfg.PeerTimeout: // not dated, so far
 	case row.Age >= r.cfg.PeerTimeout:
 		// An earlier process, when our clock was ahead. Nobody listens to us
 		// until we count as later. The row of one that lived would have been
 		// dated by now; that of a dead one may go round without a date for ever.
-		r.cfg.Boot = row.Boot + 1
-		r.members[r.cfg.Host].boot = r.cfg.Boot
-		r.pingDue = min(r.pingDue, now.Mono)
+		r.rename(now, (row.Boot>>askingBits+1)<<askingBits)
 	case now.Mono-r.started > r.cfg.PeerTimeout:
 		r.suspect("another process with this name started later", now.Mono+r.cfg.PeerTimeout)
 	}

@@ -22,7 +22,11 @@ func (r *Replica) encodeMeta(promise hlc.Timestamp) []byte {
 	n := 0
 	var body []byte
 	for i := range r.logs {
-		if k := r.logs[i].kept; k.Closed > 0 {
+		k := r.logs[i].kept
+		if r.logs[i].sealing {
+			k = Promise{hlc.Never, r.logs[i].held}
+		}
+		if k.Closed > 0 {
 			n++
 			body = binary.AppendUvarint(body, uint64(i))
 			body = binary.AppendUvarint(body, k.Head)

@@ -57,6 +57,7 @@ type batch struct {
 	promise hlc.Timestamp
 	stored  bool // and the tickets of others in it are being applied
 	gone    []Gone
+	seals   []tickets.OriginIndex // logs of ours that it seals
 	// What the tickets in it will have done, for commands that follow.
 	ids     map[[16]byte]int // index in own
 	expires map[tickets.Key]hlc.Timestamp

@@ -24,6 +24,7 @@ type log struct {
 	// first is kept until it is met, so that a moving head cannot starve it.
 	kept    Promise
 	offered []Promise
+	sealing bool // by us, once it is durable
 
 	want want
 	// upcoming has, of each name in what was taken in and is not yet applied,
@@ -145,6 +146,7 @@ func New(cfg Config, stored Stored, table *tickets.Table, past tickets.Past, now
 		members: make(map[string]*member), reports: make(map[reportKey]Report),
 		links: make(map[string]*link), asks: make(map[string]*ask),
 	}
+	r.cfg.Boot = max(cfg.Boot>>askingBits, 1) << askingBits
 	if r.cfg.Portion <= 0 {
 		r.cfg.Portion = defaultPortion
 	}
@@ -165,7 +167,7 @@ func New(cfg Config, stored Stored, table *tickets.Table, past tickets.Past, now
 		r.links[host] = &link{host: host}
 	}
 	me := r.members[cfg.Host]
-	me.boot = cfg.Boot
+	me.boot = r.cfg.Boot
 	r.since, r.started = now.Wall, now.Mono
 	r.metaDue = true
 	if len(cfg.Members) == 1 {

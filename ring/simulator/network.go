@@ -108,7 +108,11 @@ func (l *link) reset(drain bool) {
 // behind tells whether what a former process sent still arrives while this run
 // goes on at the other end. Only to that one a report can mean anything.
 func (l *link) behind(run uint64) bool {
-	return l.draining && l.from.up && l.from.started >= l.ended && l.from.boot == run
+	if !l.draining || !l.from.up || l.from.started < l.ended {
+		return false
+	}
+	boot, _ := l.from.replica.Known(l.from.host)
+	return boot == run
 }
 
 // closed ends a connection; the subscriber learns it a little later, and tries

@@ -54,7 +54,6 @@ type node struct {
 	// reported to, and the log that it mints in.
 	toldHeads, answered map[tickets.Origin]uint64
 	minting             tickets.Origin
-	boot                uint64        // the run, as the others know it
 	inherited           hlc.Timestamp // what a former process had promised of it
 	seen                hlc.Timestamp // the latest date of what this process stored
 }
@@ -118,7 +117,6 @@ func (n *node) start() {
 	}
 	c := n.config
 	c.Boot = uint64(n.wall())
-	n.boot = c.Boot
 	r, err := replica.New(c, n.disk.stored(), n.table, n, n.now())
 	if err != nil {
 		s.fail("stored", "%s does not start: %v", n.host, err)

@@ -29,6 +29,9 @@ func (s *Simulation) observe(n *node) {
 		s.fail("coherent-soon", "%s is not coherent: %v", n.host, n.replica.State(n.now()).Reasons)
 	}
 	if s.quiet() && s.lag(n) > s.lagBound() {
+		for _, m := range s.nodes {
+			s.tracef("%s: %s", m.host, m.replica.Dump())
+		}
 		s.fail("final-soon", "what %s reports as final is %s old: %v", n.host, s.lag(n), n.replica.State(n.now()).BlockedBy)
 	}
 	if c := n.replica.Counts().PromiseBroken; c != n.final.broken {

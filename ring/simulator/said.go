@@ -84,7 +84,7 @@ func (s *Simulation) reported(n *node, r *replica.Report) {
 // binding checks that who has reported on a log stores no more of it than was
 // reported, for the owner goes by that, and that no log goes beyond its seal.
 func (s *Simulation) binding(n *node, o tickets.Origin, last uint64) {
-	head, sealed := s.seals[o]
+	head, sealed := s.sealOf(o)
 	if sealed && last > head {
 		s.fail("sealed", "%s stores ticket %d of %s, which was sealed at %d", n.host, last, o, head)
 	}
@@ -131,7 +131,7 @@ func (s *Simulation) continued(n *node, o tickets.Origin) {
 // sealed sees every seal: all hold the whole log then, save a disk that was
 // lost since its node said so, and nobody ever has more of it.
 func (s *Simulation) sealed(n *node, l *replica.PingLog) {
-	if head, known := s.seals[l.Origin]; known {
+	if head, known := s.sealOf(l.Origin); known {
 		if head != l.Head {
 			s.fail("sealed", "%s seals %s at ticket %d, and had sealed it at %d", n.host, l.Origin, l.Head, head)
 		}
@@ -144,6 +144,21 @@ func (s *Simulation) sealed(n *node, l *replica.PingLog) {
 			s.fail("sealed", "%s seals %s at ticket %d, of which %s has %d on its disk", n.host, l.Origin, l.Head, m.host, m.disk.holds(l.Origin))
 		}
 	}
+}
+
+// sealOf is where a log was sealed, as long as anybody knows: an owner whose
+// disk was put back may have forgotten a seal that never reached anybody.
+func (s *Simulation) sealOf(o tickets.Origin) (head uint64, sealed bool) {
+	if head, sealed = s.seals[o]; !sealed {
+		return 0, false
+	}
+	for _, n := range s.nodes {
+		if n.up && n.replica.Sealed(o) {
+			return head, true
+		}
+	}
+	delete(s.seals, o)
+	return 0, false
 }
 
 // bury notes that the tickets of a log beyond a number will never come back:
