@@ -151,31 +151,84 @@ func TestReportBinds(t *testing.T) {
 	}
 }
 
+var left = tickets.Origin{Host: "b", Epoch: 77}
+
+// leaving listens at b, of three, which left a log with one ticket behind.
+func leaving(t *testing.T) *listener {
+	l := listen(t, func(c *Config) { c.Members = []string{"a", "b", "c"} })
+	l.Tick(l.at) // ping 1, which a echoes
+	return l
+}
+
+// answer brings a ping of a with reports on the log that b left. runOfC is that
+// of c as a knows it.
+func (l *listener) answer(number, runOfC, heldByC uint64) {
+	l.t.Helper()
+	l.ping.Rows = []PingRow{
+		{Host: "a", Boot: 1 << askingBits, Epoch: 7, Number: number}, {Host: "b", Boot: l.cfg.Boot, Number: 1},
+		{Host: "c", Boot: runOfC << askingBits, Number: 1},
+	}
+	l.ping.Logs = []PingLog{{Origin: left, Held: 1, Promise: Promise{origin - 5, 1}}}
+	l.ping.Reports = []Report{
+		{Origin: left, Boot: l.cfg.Boot, Member: "a", Held: 1, Closed: origin - 5},
+		{Origin: left, Boot: l.cfg.Boot, Member: "c", Held: heldByC, Closed: origin - 5},
+	}
+	l.must(l.hear(l.encodePing(l.ping)))
+	run := &tickets.Run{Origin: left, First: 1, Last: 1, Tickets: []tickets.Ticket{
+		{Origin: left, Seq: 1, At: origin - 10, Op: tickets.CounterAdd, Name: "n", Expire: origin * 2},
+	}}
+	l.must(l.hear(l.Frame(l.enc.AppendRun(nil, run), true)))
+}
+
 // TestSealWaitsForEverybody: a seal that a member cannot honour would be lost
 // with the disks of those who can.
 func TestSealWaitsForEverybody(t *testing.T) {
-	old := tickets.Origin{Host: "b", Epoch: 77}
-	l := listen(t, func(c *Config) { c.Members = []string{"a", "b", "c"} })
-	l.Tick(l.at) // ping 1, which a echoes
-	run := &tickets.Run{Origin: old, First: 1, Last: 1, Tickets: []tickets.Ticket{
-		{Origin: old, Seq: 1, At: origin - 10, Op: tickets.CounterAdd, Name: "n", Expire: origin * 2},
-	}}
+	l := leaving(t)
 	for n, heldByC := range []uint64{0, 0, 1} {
-		l.ping.Rows = []PingRow{
-			{Host: "a", Boot: 1, Epoch: 7, Number: uint64(n + 1)}, {Host: "b", Boot: l.cfg.Boot, Number: 1}, {Host: "c", Boot: 1, Number: 1},
-		}
-		l.ping.Logs = []PingLog{{Origin: old, Held: 1, Promise: Promise{origin - 5, 1}}}
-		l.ping.Reports = []Report{
-			{Origin: old, Boot: l.cfg.Boot, Member: "a", Held: 1, Closed: origin - 5},
-			{Origin: old, Boot: l.cfg.Boot, Member: "c", Held: heldByC, Closed: origin - 5},
-		}
-		l.must(l.hear(l.encodePing(l.ping)))
-		l.must(l.hear(l.Frame(l.enc.AppendRun(nil, run), true)))
+		l.answer(uint64(n+1), 1, heldByC)
 		l.store()
 		l.Tick(l.at)
-		if sealed := l.logs[l.byName[old]].kept.Closed == hlc.Never; sealed != (heldByC == 1) {
-			t.Fatalf("c holds %d of 1 tickets, b holds %d, sealed: %v", heldByC, l.Vector().Get(old), sealed)
+		l.store()
+		if sealed := l.Sealed(left); sealed != (heldByC == 1) {
+			t.Fatalf("c holds %d of 1 tickets, b holds %d, sealed: %v", heldByC, l.Vector().Get(left), sealed)
 		}
+	}
+}
+
+// TestSealIsToldWhenDurable: what others know and a crash makes its owner
+// forget would keep them from what the owner goes on to mint.
+func TestSealIsToldWhenDurable(t *testing.T) {
+	l := leaving(t)
+	for number := range uint64(2) {
+		l.answer(number+1, 1, 1)
+		if l.Sealed(left) {
+			t.Fatal("sealed, and not durable")
+		}
+		l.store()
+	}
+	if !l.Sealed(left) {
+		t.Fatal("all hold the log, and it is not sealed")
+	}
+}
+
+// TestNewRunIsAskedAnew: what a member reported in a former run may be lost.
+func TestNewRunIsAskedAnew(t *testing.T) {
+	l := leaving(t)
+	l.answer(1, 1, 2) // c has a ticket more than anybody else
+	l.store()
+	boot := l.cfg.Boot
+	l.answer(2, 1, 2)
+	if l.cfg.Boot != boot {
+		t.Fatal("it asks anew though nobody has started")
+	}
+	l.answer(3, 2, 1) // and lost it
+	if l.cfg.Boot == boot || l.cfg.Boot>>askingBits != boot>>askingBits {
+		t.Fatalf("after boot %x and a new run of c it has boot %x", boot, l.cfg.Boot)
+	}
+	l.answer(4, 2, 1)
+	l.store()
+	if !l.Sealed(left) {
+		t.Fatal("nobody has more of the log, and it is not sealed")
 	}
 }
 

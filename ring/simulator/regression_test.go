@@ -17,7 +17,19 @@ func TestPlansThatFailed(t *testing.T) {
 	)
 	second := time.Second
 	slowPings.Topology.Timers.PingInterval = &second
+	lost := planOf(t, topologies.Star, 5, 40*time.Second,
+		Step{At: 5 * time.Second, Node: 1, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u1"}},
+		Step{At: 20 * time.Second, Node: 0, Kind: Cut, Links: [][2]int{{0, 2}, {0, 3}, {0, 4}}, For: 6 * time.Second},
+		Step{At: 21 * time.Second, Node: 1, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u2"}},
+		Step{At: 22 * time.Second, Node: 1, Kind: Crash, Disk: Lost, For: 3 * time.Second},
+		Step{At: 28200 * time.Millisecond, Node: 0, Kind: Crash, Disk: Lost, For: time.Second},
+	)
+	apart, patience := 1500*time.Millisecond, 12*time.Second
+	lost.Topology.Timers.PingInterval, lost.Topology.Timers.PeerTimeout = &apart, &patience
 	for name, p := range map[string]*Plan{
+		// A hub told that it alone has a ticket, and lost its disk before it had
+		// given it to anybody: its owner waited for it for ever.
+		"reported and lost": lost,
 		// A ping that lay in a socket told a node of its own last process,
 		// which it took for another with its name, and for ever.
 		"news of oneself": slowPings,
