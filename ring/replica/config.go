@@ -39,7 +39,8 @@ type Config struct {
 	// wait; 0: 256.
 	Portion int
 
-	// Boot identifies this run of the process; later runs have greater ones.
+	// Boot identifies this run of the process; later runs have greater ones, by
+	// 1<<16 at least, as the lower bits count how often the run asks for reports.
 	Boot uint64
 	// NewEpoch mints an epoch never used before on this host.
 	NewEpoch func() uint64
