@@ -172,7 +172,7 @@ func prepare(ctx context.Context, o *options) (*work.Env, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	remove := func() { os.RemoveAll(dir) }
+	remove := func() { _ = os.RemoveAll(dir) }
 	env := &work.Env{
 		Program: filepath.Join(dir, "bluerings.exe"), RingTest: filepath.Join(dir, "ring.test"),
 		Dir: dir, Rounds: o.rounds, Turn: 5 * time.Second, Scale: o.scale,

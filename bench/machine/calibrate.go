@@ -44,7 +44,7 @@ func Fdatasyncs(dir string, d time.Duration) ([]time.Duration, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(path)
+	defer func() { _ = os.Remove(path) }()
 	defer f.Close()
 	block := make([]byte, 4096)
 	var took []time.Duration

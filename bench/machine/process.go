@@ -52,9 +52,9 @@ func Start(name string, cmd *exec.Cmd, line func(string)) (*Process, error) {
 			if line != nil {
 				line(lines.Text())
 			}
-			p.log.Write(append(lines.Bytes(), '\n'))
+			_, _ = p.log.Write(append(lines.Bytes(), '\n'))
 		}
-		io.Copy(p.log, pipe)
+		_, _ = io.Copy(p.log, pipe)
 	})
 	go func() {
 		reading.Wait()
@@ -73,7 +73,7 @@ func (p *Process) Ended() <-chan struct{} { return p.done }
 // Failure tells how the process ended and the last it said.
 func (p *Process) Failure() error {
 	<-p.done
-	return fmt.Errorf("%s ended: %v\n%s", p.Name, p.err, p.log)
+	return fmt.Errorf("%s ended: %w", p.Name, errors.Join(p.err, errors.New(p.log.String())))
 }
 
 // Pause stops the process and its children from running, until Resume. What they would do in the
@@ -161,8 +161,7 @@ func Run(ctx context.Context, cmd *exec.Cmd) (string, error) {
 		return out.String(), nil
 	case <-ctx.Done():
 		_ = cmd.Process.Kill()
-		<-over
-		return "", ctx.Err()
+		return "", errors.Join(ctx.Err(), <-over)
 	}
 }
 

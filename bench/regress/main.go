@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	tree := filepath.Join(dir, "tree")
 	if err := command(ctx, *root, "git", "worktree", "add", "--quiet", "--detach", tree, *base).Run(); err != nil {
 		return fmt.Errorf("checking out %s: %w", *base, err)

@@ -116,7 +116,7 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, listening fu
 	listening(l.Addr().String())
 	go func() {
 		<-ctx.Done()
-		s.Close()
+		_ = s.Close()
 	}()
 	if err := s.Serve(l); ctx.Err() == nil {
 		return err

@@ -67,7 +67,7 @@ func (e *Etcd) Increment(ctx context.Context, callers, counters int, d time.Dura
 	if err != nil {
 		return Rate{}, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	return drive(ctx, callers, d, func(ctx context.Context, _ int) error {
 		return add(ctx, c, fmt.Sprintf("tenant-%013d", rand.IntN(counters)), 7)
 	})

@@ -105,8 +105,11 @@ func redisRate(out string) (Rate, error) {
 		return Rate{}, fmt.Errorf("redis-benchmark: %q", out)
 	}
 	records, err := csv.NewReader(strings.NewReader(out[at:])).ReadAll()
-	if err != nil || len(records) < 2 {
-		return Rate{}, fmt.Errorf("redis-benchmark: %q: %v", out, err)
+	if err != nil {
+		return Rate{}, fmt.Errorf("redis-benchmark: %q: %w", out, err)
+	}
+	if len(records) < 2 {
+		return Rate{}, fmt.Errorf("redis-benchmark: %q", out)
 	}
 	var rate Rate
 	for i, head := range records[0] {

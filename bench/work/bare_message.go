@@ -27,7 +27,7 @@ func newBareMessage(s *stage) (*bareMessage, error) {
 		return nil, err
 	}
 	b := &bareMessage{pub: zmq4.NewPub(context.Background()), sub: zmq4.NewSub(context.Background())}
-	s.defers(func() { b.pub.Close(); b.sub.Close() })
+	s.defers(func() { _, _ = b.pub.Close(), b.sub.Close() })
 	endpoint := fmt.Sprintf("tcp://127.0.0.1:%d", ports[0])
 	if err := errors.Join(b.pub.Listen(endpoint), b.sub.Dial(endpoint), b.sub.SetOption(zmq4.OptionSubscribe, "")); err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func newBareMessage(s *stage) (*bareMessage, error) {
 	if b.file, err = rival.NewSyncedFile(filepath.Join(s.dir, "bare")); err != nil {
 		return nil, err
 	}
-	s.defers(func() { b.file.Close() })
+	s.defers(func() { _ = b.file.Close() })
 	return b, b.subscribed()
 }
 

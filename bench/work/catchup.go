@@ -187,6 +187,6 @@ func trickle(ctx context.Context, n *node.Node, counters int, d time.Duration) (
 
 // emptied removes a node's data.
 func emptied(dir string) {
-	os.RemoveAll(dir)
-	os.Remove(dir + ".toml")
+	_ = os.RemoveAll(dir)
+	_ = os.Remove(dir + ".toml")
 }

@@ -56,7 +56,7 @@ func (e *Env) temp(name string) (dir string, remove func(), err error) {
 		return "", nil, err
 	}
 	// PostgreSQL runs as somebody else, who has to find its data.
-	return dir, func() { os.RemoveAll(dir) }, os.Chmod(dir, 0o755)
+	return dir, func() { _ = os.RemoveAll(dir) }, os.Chmod(dir, 0o755)
 }
 
 // alone starts a node with so many counters.

@@ -2,6 +2,7 @@ package work
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -76,8 +77,8 @@ func (e *Env) nodeMemory(ctx context.Context, counters int) (figures, error) {
 			err = n.CheckFilled(ctx, counters)
 		}
 		n.Stop()
-		if err != nil || usageErr != nil {
-			return nil, fmt.Errorf("%v; %v", err, usageErr)
+		if err = errors.Join(err, usageErr); err != nil {
+			return nil, err
 		}
 		if step == "empty" {
 			empty = usage.Resident
@@ -114,8 +115,8 @@ func (e *Env) redisMemory(ctx context.Context, counters int) (figures, error) {
 			err = r.CheckFilled(counters, node.Name, node.Amount)
 		}
 		r.Stop()
-		if err != nil || usageErr != nil || usedErr != nil {
-			return nil, fmt.Errorf("%v; %v; %v", err, usageErr, usedErr)
+		if err = errors.Join(err, usageErr, usedErr); err != nil {
+			return nil, err
 		}
 		if step == "empty" {
 			empty, emptyUsed = usage, used

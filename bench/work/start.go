@@ -164,8 +164,12 @@ func readAsOf(ctx context.Context, n *node.Node, first, last time.Time, times in
 		if err := json.Unmarshal(answer.Body, &c); err != nil {
 			return nil, err
 		}
-		if then, err := strconv.ParseInt(c.Value, 10, 64); err != nil || then > now {
-			return nil, fmt.Errorf("as of %s: %q, now %d: %v", at, c.Value, now, err)
+		then, err := strconv.ParseInt(c.Value, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		if then > now {
+			return nil, fmt.Errorf("as of %s: %d, now %d", at, then, now)
 		}
 	}
 	return h, nil
