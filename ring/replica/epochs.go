@@ -30,6 +30,9 @@ func (r *Replica) questioned(l *log) bool {
 
 // answerReports says how far this node holds the logs in question.
 func (r *Replica) answerReports() {
+	if r.outdone > r.cfg.Boot {
+		return // to the others we are an earlier run, and our answers would outlive us
+	}
 	for i := range r.logs {
 		l := &r.logs[i]
 		if !r.questioned(l) || l.taken != l.held || !r.drained(l.origin.Host) {
@@ -162,6 +165,9 @@ func (r *Replica) mayContinue(l *log) bool {
 // logs of earlier lives once everybody said how far they go.
 func (r *Replica) settle(now Now) {
 	if r.runsChanged() && r.questioning() {
+		if len(r.seals()) > 0 {
+			return // they rest on the answers until they are durable and told
+		}
 		r.askAnew(now)
 	}
 	if r.own < 0 && r.allPolled() {
@@ -207,27 +213,21 @@ func (r *Replica) sealed(logs []tickets.OriginIndex) {
 	}
 }
 
-// firstHeard notes the run in which a member answers. Nothing may rest yet on
-// what others reported while its run was not known.
-func (r *Replica) firstHeard(m *member) {
-	for key, rep := range r.reports {
-		if key.origin.Host == r.cfg.Host && key.member != r.cfg.Host && rep.Boot == r.cfg.Boot {
-			return
-		}
-	}
-	m.asked = m.boot >> askingBits
-}
-
-// runsChanged tells whether a member has begun a new run since we asked. What
-// it reported before may have been lost with its disk, or may have reached
-// others after they reported.
+// runsChanged tells whether all members are known by now, and one of them in
+// another run than when we asked. What it reported in its former run may be lost
+// with its disk, or may be with others who had reported before.
 func (r *Replica) runsChanged() bool {
+	changed := false
 	for host, m := range r.members {
-		if host != r.cfg.Host && m.boot>>askingBits != m.asked {
-			return true
+		switch {
+		case host == r.cfg.Host:
+		case m.boot == 0:
+			return false // no set of answers is full yet
+		case m.boot>>askingBits != m.asked:
+			changed = true
 		}
 	}
-	return false
+	return changed
 }
 
 // questioning tells whether reports are wanted on a log of ours.

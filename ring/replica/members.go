@@ -193,9 +193,6 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 		m.boot, m.number, m.epoch = row.Boot, row.Number, row.Epoch
 		m.complete, m.hearsAll = row.Complete, row.HearsAll
 		m.dwellBase = now.Mono - row.Dwell
-		if m.asked == 0 {
-			r.firstHeard(m)
-		}
 	}
 	if dated && row.Age < 999*time.Hour {
 		m.base = max(m.base, now.Mono-row.Age-delay)
@@ -204,6 +201,9 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 
 // heardOfUs takes in what is told of our host by a boot later than ours.
 func (r *Replica) heardOfUs(now Now, row *PingRow) {
+	if row.Boot>>askingBits != math.MaxUint64>>askingBits {
+		r.outdone = max(r.outdone, row.Boot)
+	}
 	switch {
 	case row.Boot <= r.cfg.Boot || row.Boot>>askingBits == math.MaxUint64>>askingBits:
 	case row.Age >= 999*time.Hour && now.Mono-r.started <= 2*r.cfg.PeerTimeout: // not dated, so far

@@ -87,6 +87,7 @@ type Replica struct {
 	own      int // index of the log we mint in, -1 while undecided
 	minted   int // the log that this directory mints in or last did, -1 none: never one that came back from peers
 	newLife  bool
+	outdone  uint64        // the latest boot of our host that was heard of
 	promised hlc.Timestamp // durable: no later promise was ever given
 	metaDue  bool
 	leaving  bool

@@ -232,6 +232,28 @@ func TestNewRunIsAskedAnew(t *testing.T) {
 	}
 }
 
+// TestNothingIsAskedWhileASealIsOnItsWay: it rests on answers that bind those
+// who gave them only until they are asked anew.
+func TestNothingIsAskedWhileASealIsOnItsWay(t *testing.T) {
+	l := leaving(t)
+	l.answer(1, 1, 1)
+	l.store()
+	l.answer(2, 1, 1)
+	boot, b := l.cfg.Boot, l.NextBatch(l.at)
+	l.learnOrigin(tickets.Origin{Host: "b", Epoch: 78}) // open, too
+	l.answer(3, 2, 1)
+	if l.Sealed(left) || l.cfg.Boot != boot {
+		t.Fatal("it asks anew, and the seal is not durable")
+	}
+	l.disk.commit(b)
+	_, err := l.Persisted(l.at, b.Number)
+	l.must(err)
+	l.answer(4, 2, 1)
+	if !l.Sealed(left) || l.cfg.Boot == boot {
+		t.Fatalf("sealed: %v, boot %x after %x", l.Sealed(left), l.cfg.Boot, boot)
+	}
+}
+
 // TestCoherenceEndsByItself: nobody has to look for it to end, as the process
 // may have stood still.
 func TestCoherenceEndsByItself(t *testing.T) {
@@ -266,4 +288,21 @@ func TestUndatedRowOfALaterRunIsOutlived(t *testing.T) {
 	if l.cfg.Boot <= later {
 		t.Fatal("it counts as earlier than a run that is gone, for ever")
 	}
+}
+
+// TestEarlierRunDoesNotReport: what it says would be taken for news of a run
+// that others still count as the later one.
+func TestEarlierRunDoesNotReport(t *testing.T) {
+	l := listen(t, nil)
+	l.must(l.hear(l.message(1, origin)))
+	l.store()
+	l.anew()
+	later := PingRow{Host: "b", Boot: l.cfg.Boot + 5<<askingBits, Number: 9, Age: 1000 * time.Hour}
+	l.ping.Rows = append(l.ping.Rows, later)
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.wantReport(0, false)
+	l.at.Mono += 2*l.cfg.PeerTimeout + time.Millisecond
+	l.ping.Rows[0].Number++
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.wantReport(1, true)
 }

@@ -153,7 +153,7 @@ func (s *Simulation) sealOf(o tickets.Origin) (head uint64, sealed bool) {
 		return 0, false
 	}
 	for _, n := range s.nodes {
-		if n.up && n.replica.Sealed(o) {
+		if n.replica != nil && n.replica.Sealed(o) {
 			return head, true
 		}
 	}
