@@ -201,21 +201,25 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 
 // heardOfUs takes in what is told of our host by a boot later than ours.
 func (r *Replica) heardOfUs(now Now, row *PingRow) {
-	if row.Boot>>askingBits != math.MaxUint64>>askingBits {
-		r.outdone = max(r.outdone, row.Boot)
+	if row.Boot <= r.cfg.Boot || row.Boot>>askingBits == math.MaxUint64>>askingBits {
+		return
 	}
+	r.outdone, r.outdoneAt = max(r.outdone, row.Boot), now.Mono
 	switch {
-	case row.Boot <= r.cfg.Boot || row.Boot>>askingBits == math.MaxUint64>>askingBits:
 	case row.Age >= 999*time.Hour && now.Mono-r.started <= 2*r.cfg.PeerTimeout: // not dated, so far
 	case row.Age >= r.cfg.PeerTimeout:
 		// An earlier process, when our clock was ahead. Nobody listens to us
 		// until we count as later. The row of one that lived would have been
 		// dated by now; that of a dead one may go round without a date for ever.
-		r.rename(now, (row.Boot>>askingBits+1)<<askingBits)
+		r.outdo(now)
 	case now.Mono-r.started > r.cfg.PeerTimeout:
 		r.suspect("another process with this name started later", now.Mono+r.cfg.PeerTimeout)
 	}
 }
+
+// outdo has this process count as later than the latest of its host that was
+// heard of.
+func (r *Replica) outdo(now Now) { r.rename(now, (r.outdone>>askingBits+1)<<askingBits) }
 
 // suspect notes that another node seems to have our name. What a ping says of it
 // holds for a peer timeout, and what a log proves for ever: a ping may have lain

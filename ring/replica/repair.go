@@ -205,6 +205,9 @@ func (r *Replica) forward(i tickets.OriginIndex) {
 
 // Tick does what has become due.
 func (r *Replica) Tick(now Now) {
+	if r.outdone > r.cfg.Boot && now.Mono-r.outdoneAt > r.cfg.PeerTimeout {
+		r.outdo(now) // nobody speaks of it any more
+	}
 	r.settle(now)
 	for _, i := range r.order {
 		l := &r.logs[i]

@@ -87,11 +87,14 @@ type Replica struct {
 	own      int // index of the log we mint in, -1 while undecided
 	minted   int // the log that this directory mints in or last did, -1 none: never one that came back from peers
 	newLife  bool
-	outdone  uint64        // the latest boot of our host that was heard of
 	promised hlc.Timestamp // durable: no later promise was ever given
 	metaDue  bool
 	leaving  bool
 	left     bool // and the batch that records it was sealed
+	// outdone is the latest boot above our own that was heard of for our host,
+	// and outdoneAt when that was.
+	outdone   uint64
+	outdoneAt time.Duration
 	// failed is why the table can no longer be trusted: nothing more is persisted.
 	failed error
 

@@ -26,7 +26,18 @@ func TestPlansThatFailed(t *testing.T) {
 	)
 	apart, patience := 1500*time.Millisecond, 12*time.Second
 	lost.Topology.Timers.PingInterval, lost.Topology.Timers.PeerTimeout = &apart, &patience
+	forgotten := planOf(t, topologies.Hierarchy, 3, 50*time.Second,
+		Step{At: 8 * time.Second, Node: 1, Kind: Jump, Shift: -time.Hour},
+		Step{At: 20 * time.Second, Node: 1, Kind: Crash, For: 300 * time.Millisecond},
+		Step{At: 22500 * time.Millisecond, Node: 2, Kind: Crash, For: 5900 * time.Millisecond},
+		Step{At: 29500 * time.Millisecond, Node: 0, Kind: Crash, For: 8500 * time.Millisecond},
+		Step{At: 51 * time.Second, Node: 2, Kind: Crash, For: 7400 * time.Millisecond},
+	)
+	forgotten.Topology.Timers = lost.Topology.Timers
 	for name, p := range map[string]*Plan{
+		// A node with its clock set back waited for news of its own last process
+		// after all who knew of that had started again.
+		"nobody knows the later run": forgotten,
 		// A hub told that it alone has a ticket, and lost its disk before it had
 		// given it to anybody: its owner waited for it for ever.
 		"reported and lost": lost,
