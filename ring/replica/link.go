@@ -111,6 +111,8 @@ func (r *Replica) Receive(now Now, upstream string, m Message) error {
 	switch {
 	case m.err != nil:
 		return r.drop(m.reason, fmt.Errorf("from %s: %w", upstream, m.err))
+	case m.ping == nil && r.outlived(lk):
+		return r.drop("earlier_run", fmt.Errorf("from a run of %s that is gone", upstream))
 	case m.ping == nil:
 		return r.take(now, m.run, m.encoded, m.flooded)
 	case m.foreign:
@@ -118,6 +120,14 @@ func (r *Replica) Receive(now Now, upstream string, m Message) error {
 	}
 	r.heard(now, lk, m.ping)
 	return nil
+}
+
+// outlived tells whether what comes over a link now was sent by a run of which a
+// later one is known: it may hold what was lost with that one's disk, and who
+// reported since must not take it in.
+func (r *Replica) outlived(lk *link) bool {
+	m, member := r.members[lk.host]
+	return member && lk.boot != 0 && lk.boot>>askingBits < m.boot>>askingBits
 }
 
 func (r *Replica) drop(reason string, err error) error {

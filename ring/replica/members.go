@@ -131,8 +131,6 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 	}
 	sender.offset = time.Duration(p.Wall - now.Wall)
 	sender.skewed = sender.offset > r.cfg.MaxSkew || sender.offset < -r.cfg.MaxSkew
-	first := !lk.pinged
-	lk.pinged = lk.pinged || p.Host == lk.host
 	// How long this message can have been on its way: the time since we sent
 	// the ping that it echoes, less what that ping surely spent in relays.
 	delay, dated := r.echo(now, p)
@@ -142,6 +140,12 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 		}
 		r.heardRow(now, &p.Rows[i], delay, dated)
 	}
+	if r.outlived(lk) {
+		r.evaluate(now)
+		return
+	}
+	first := !lk.pinged
+	lk.pinged = lk.pinged || p.Host == lk.host
 	lk.vector = lk.vector[:0]
 	for i := range p.Logs {
 		r.heardLog(now, lk, &p.Logs[i])
@@ -201,11 +205,14 @@ func (r *Replica) heardRow(now Now, row *PingRow, delay time.Duration, dated boo
 
 // heardOfUs takes in what is told of our host by a boot later than ours.
 func (r *Replica) heardOfUs(now Now, row *PingRow) {
-	if row.Boot <= r.cfg.Boot || row.Boot>>askingBits == math.MaxUint64>>askingBits {
+	same := row.Boot == r.cfg.Boot && row.Number > r.number // an earlier process had come to this boot too
+	if row.Boot <= r.cfg.Boot && !same || row.Boot>>askingBits == math.MaxUint64>>askingBits {
 		return
 	}
 	r.outdone, r.outdoneAt = max(r.outdone, row.Boot), now.Mono
 	switch {
+	case same:
+		r.outdo(now)
 	case row.Age >= 999*time.Hour && now.Mono-r.started <= 2*r.cfg.PeerTimeout: // not dated, so far
 	case row.Age >= r.cfg.PeerTimeout:
 		// An earlier process, when our clock was ahead. Nobody listens to us
@@ -254,7 +261,7 @@ func (r *Replica) heardLog(now Now, lk *link, pl *PingLog) {
 		l.offered = append(l.offered, pl.Promise)
 	}
 	if pl.Origin.Host == r.cfg.Host && pl.Closed != hlc.Never {
-		r.clock.Floor(min(pl.Closed, now.Wall.Add(r.cfg.MaxSkew)))
+		r.clock.Floor(min(pl.Closed, hlc.Latest))
 	}
 	r.meetPromises(i)
 	r.notice(now, l, max(pl.Held, l.best().Head))

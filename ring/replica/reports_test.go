@@ -306,3 +306,46 @@ func TestEarlierRunDoesNotReport(t *testing.T) {
 	l.must(l.hear(l.encodePing(l.ping)))
 	l.wantReport(1, true)
 }
+
+// TestNothingCountsFromARunThatIsGone: what a relay had sent before it lost its
+// disk may arrive after the owner of a log was told that nobody has it.
+func TestNothingCountsFromARunThatIsGone(t *testing.T) {
+	l := listen(t, func(c *Config) { c.Members, c.Upstreams = []string{"a", "b", "c"}, []string{"a", "c"} })
+	l.LinkChanged(l.at, "c", true)
+	fromC := *l.ping
+	fromC.Host = "c"
+	fromC.Rows = append(fromC.Rows, PingRow{Host: "c", Boot: 1 << askingBits, Epoch: 9, Number: 1})
+	l.must(l.Receive(l.at, "c", l.Parse(l.encodePing(&fromC))))
+	l.must(l.hear(l.message(1, origin)))
+	l.store()
+	l.anew() // and a knows the later run of c
+	l.ping.Rows[0].Epoch = 0
+	l.ping.Rows = append(l.ping.Rows, PingRow{Host: "c", Boot: 2 << askingBits, Number: 1})
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.wantReport(1, true)
+	l.ping.Rows[0].Number++
+	l.ping.Rows[0].Epoch = ofA.Epoch // a goes on with its log
+	l.must(l.hear(l.encodePing(l.ping)))
+	late := fromC
+	late.Logs = []PingLog{{Origin: ofA, Held: 2, Promise: Promise{origin + 2, 1}}}
+	l.must(l.Receive(l.at, "c", l.Parse(l.encodePing(&late))))
+	if k := l.logs[l.byName[ofA]].best(); k.Closed == origin+2 {
+		t.Error("a promise counts")
+	}
+	if err := l.Receive(l.at, "c", l.Parse(l.message(2, origin+5))); err == nil {
+		t.Error("a ticket is taken in")
+	}
+}
+
+// TestSameBootIsOutdone: two processes may come to the same boot by outdoing the
+// same third, and the rows of the later one would be taken for old news.
+func TestSameBootIsOutdone(t *testing.T) {
+	l := listen(t, nil)
+	l.Tick(l.at)
+	boot := l.cfg.Boot
+	l.ping.Rows = append(l.ping.Rows, PingRow{Host: "b", Boot: boot, Number: 500_000, Age: 1000 * time.Hour})
+	l.must(l.hear(l.encodePing(l.ping)))
+	if l.cfg.Boot <= boot {
+		t.Error("it has the boot of a process that sent more pings")
+	}
+}

@@ -34,10 +34,39 @@ func TestPlansThatFailed(t *testing.T) {
 		Step{At: 51 * time.Second, Node: 2, Kind: Crash, For: 7400 * time.Millisecond},
 	)
 	forgotten.Topology.Timers = lost.Topology.Timers
+	stale := planOf(t, topologies.FullMesh, 5, 60*time.Second,
+		Step{At: 5 * time.Second, Node: 0, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u1"}},
+		Step{At: 20 * time.Second, Node: 0, Kind: Copy},
+		Step{At: 20400 * time.Millisecond, Kind: Cut, Links: [][2]int{{0, 2}, {0, 3}, {0, 4}, {1, 3}, {1, 4}}, For: 3700 * time.Millisecond},
+		Step{At: 20600 * time.Millisecond, Kind: Stall, Links: [][2]int{{1, 2}}, For: 7 * time.Second},
+		Step{At: 21 * time.Second, Node: 0, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u2"}},
+		Step{At: 23 * time.Second, Node: 0, Kind: Crash, Disk: Rewound, Shift: -8 * time.Second, For: time.Second},
+		Step{At: 23200 * time.Millisecond, Node: 1, Kind: Crash, Disk: Lost, For: time.Second},
+		Step{At: 33 * time.Second, Node: 0, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u3"}},
+	)
+	stale.Late = 1
+	sameRun := planOf(t, topologies.FullMesh, 3, 170*time.Second,
+		Step{At: 7 * time.Second, Kind: Cut, Links: [][2]int{{0, 2}, {2, 0}, {1, 2}, {2, 1}}, For: 153500 * time.Millisecond},
+		Step{At: 8 * time.Second, Node: 0, Kind: Crash, Shift: -time.Hour, For: 5 * time.Second},
+		Step{At: 160 * time.Second, Node: 0, Kind: Crash, For: time.Second},
+		Step{At: 160 * time.Second, Kind: Cut, Links: [][2]int{{0, 1}, {1, 0}, {1, 2}, {2, 1}}, For: 8 * time.Second},
+	)
 	for name, p := range map[string]*Plan{
 		// A node with its clock set back waited for news of its own last process
 		// after all who knew of that had started again.
 		"nobody knows the later run": forgotten,
+		// A ticket lay in a stalled link while the disks that had it were put back
+		// and lost, and arrived after its owner had used the number again.
+		"from a run that is gone": stale,
+		// Two processes with clocks set back came to the same boot, apart.
+		"same boot": sameRun,
+		// A disk is lost, and the clock set back far: what peers say of former
+		// promises holds all the same.
+		"disk lost, clock set back": planOf(t, topologies.FullMesh, 3, time.Minute,
+			Step{At: 5 * time.Second, Node: 0, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u1"}},
+			Step{At: 23 * time.Second, Node: 0, Kind: Crash, Disk: Lost, Shift: -8 * time.Second, For: time.Second},
+			Step{At: 26600 * time.Millisecond, Node: 0, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u2"}},
+		),
 		// A hub told that it alone has a ticket, and lost its disk before it had
 		// given it to anybody: its owner waited for it for ever.
 		"reported and lost": lost,
