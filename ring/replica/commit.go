@@ -50,7 +50,7 @@ func (r *Replica) NextBatch(now Now) *Batch {
 	}
 	if r.metaDue || b.promise-r.promised > hlc.Timestamp(promiseAhead/4) {
 		out.Meta = r.encodeMeta(b.promise)
-		b.seals = r.seals()
+		b.seals, b.others, r.recordedAt = r.seals(), r.closed(r.own), now.Mono
 	} else {
 		b.promise = r.promised
 	}
@@ -114,7 +114,7 @@ func (r *Replica) Persisted(now Now, number uint64) (more bool, err error) {
 		return false, r.failed
 	}
 	b.stored = true
-	r.promised = b.promise
+	r.promised, r.recorded = b.promise, max(r.recorded, b.others)
 	r.droppable = append(r.droppable, b.gone...)
 	r.sealed(b.seals)
 	if b.own.count > 0 {

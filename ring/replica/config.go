@@ -74,6 +74,7 @@ const (
 	maxReportsPerPing = 4096      // more take turns
 	maxForwardTickets = 16384     // a longer stretch is left for neighbours to pull
 	promiseAhead      = time.Second
+	recordEvery       = promiseAhead / 4 // at most, of the promises of others
 	maxDelays         = 256              // of tickets on their way here, kept until somebody asks
 	minPatience       = time.Second      // with an upstream that says nothing, after the start
 	stuckAfter        = 10 * time.Second // without a new ticket nothing more is waited for after the start

@@ -298,7 +298,7 @@ func (r *Replica) evaluate(now Now) {
 	if len(r.cfg.Members) == 1 {
 		r.promise(now)
 	}
-	r.evaluateFinality()
+	r.evaluateFinality(now)
 	r.reasons = r.reasons[:0]
 	r.coherentUntil = math.MaxInt64
 	for _, host := range r.cfg.Members {
@@ -342,21 +342,34 @@ func (r *Replica) examine(now Now, m *member) {
 	}
 }
 
-func (r *Replica) evaluateFinality() {
-	complete := hlc.Never
-	seen := make(map[string]bool, len(r.cfg.Members))
+// closed is the least of the promises that count here, save that of one log:
+// no member dates a ticket of the others at or before it that we do not hold.
+func (r *Replica) closed(save int) hlc.Timestamp {
+	least := hlc.Never
+	known := make(map[string]bool, len(r.cfg.Members))
 	for i := range r.logs {
 		l := &r.logs[i]
-		if _, member := r.members[l.origin.Host]; !member {
+		if _, member := r.members[l.origin.Host]; !member || l.kept.Closed == hlc.Never {
 			continue
 		}
-		if l.kept.Closed != hlc.Never {
-			seen[l.origin.Host] = true
-			complete = min(complete, l.kept.Closed)
+		known[l.origin.Host] = true
+		if i != save {
+			least = min(least, l.kept.Closed)
 		}
 	}
-	if len(seen) < len(r.cfg.Members) {
-		complete = 0
+	if len(known) < len(r.cfg.Members) {
+		return 0
+	}
+	return least
+}
+
+// evaluateFinality counts promises of others only once they are on our disk:
+// their owner may lose its own, and be told by us what it promised.
+func (r *Replica) evaluateFinality(now Now) {
+	complete := r.closed(-1)
+	if complete > r.recorded {
+		complete = r.recorded
+		r.metaDue = r.metaDue || now.Mono-r.recordedAt >= recordEvery
 	}
 	r.complete = max(r.complete, complete)
 	said := make([]hlc.Timestamp, 0, len(r.cfg.Members))

@@ -55,7 +55,8 @@ type batch struct {
 	bytes   int
 	flooded bool // some of runs
 	promise hlc.Timestamp
-	stored  bool // and the tickets of others in it are being applied
+	others  hlc.Timestamp // how far the promises of others in it reach
+	stored  bool          // and the tickets of others in it are being applied
 	gone    []Gone
 	seals   []tickets.OriginIndex // logs of ours that it seals
 	// What the tickets in it will have done, for commands that follow.

@@ -88,9 +88,13 @@ type Replica struct {
 	minted   int // the log that this directory mints in or last did, -1 none: never one that came back from peers
 	newLife  bool
 	promised hlc.Timestamp // durable: no later promise was ever given
-	metaDue  bool
-	leaving  bool
-	left     bool // and the batch that records it was sealed
+	// recorded is how far others' promises on our own disk reach, recordedAt when
+	// they last went there. We say that we are complete no further.
+	recorded   hlc.Timestamp
+	recordedAt time.Duration
+	metaDue    bool
+	leaving    bool
+	left       bool // and the batch that records it was sealed
 	// outdone is the latest boot above our own that was heard of for our host,
 	// and outdoneAt when that was.
 	outdone   uint64
@@ -170,6 +174,7 @@ func New(cfg Config, stored Stored, table *tickets.Table, past tickets.Past, now
 	for _, host := range cfg.Upstreams {
 		r.links[host] = &link{host: host}
 	}
+	r.recorded = r.closed(-1)
 	me := r.members[cfg.Host]
 	me.boot = r.cfg.Boot
 	r.since, r.started = now.Wall, now.Mono

@@ -28,7 +28,7 @@ const (
 func (s *Simulation) update(n *node, step *Step) {
 	s.Result.Updates++
 	op := &operation{step: step}
-	if !n.up || n.closing {
+	if !n.up || n.closing || s.plan.Patient && !n.knows() {
 		s.Result.Refused++
 		return
 	}
@@ -37,6 +37,15 @@ func (s *Simulation) update(n *node, step *Step) {
 			n.submit(op)
 		}
 	})
+}
+
+// knows tells whether the node has what is left of its own promises: on its
+// disk, or from its peers.
+func (n *node) knows() bool {
+	if n.strange {
+		n.strange = n.paused || slices.ContainsFunc(n.replica.State(n.now()).Members, func(m replica.MemberState) bool { return m.Heard < 0 })
+	}
+	return !n.strange
 }
 
 func (n *node) submit(op *operation) {

@@ -41,8 +41,8 @@ type drawing struct {
 	plan  *Plan
 	nodes int
 	links [][2]int
-	// Of clocks that move far and disks that are lost a seed has one at the
-	// most: where both come together, finality is not promised.
+	// Clocks move far; disks are lost or put back. Where both come together,
+	// finality is promised only if clients are patient.
 	clocks, disks bool
 	off           []time.Duration // by node, how far its clock was moved
 	names         int             // that are updated
@@ -78,7 +78,7 @@ func (d *drawing) conditions(gentle bool) {
 		c.DiskTime = d.between(10*time.Millisecond, time.Second)
 	}
 	d.clocks, d.disks = d.chance(0.25), d.chance(0.6)
-	d.disks = d.disks && !d.clocks
+	c.Patient = d.clocks && d.disks
 	if d.chance(0.4) {
 		most := d.between(0, 300*time.Millisecond)
 		for i := range c.Skew {

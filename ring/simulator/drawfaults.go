@@ -191,7 +191,7 @@ func (d *drawing) flap(at time.Duration) {
 	}
 }
 
-// jump moves a clock; far only where no disk is lost in the same history.
+// jump moves a clock.
 func (d *drawing) jump(at time.Duration) {
 	far := 200 * time.Millisecond
 	if d.clocks && d.chance(0.5) {

@@ -27,6 +27,7 @@ type node struct {
 	in, out     []*link
 	told, heard reach
 	disk        *disk
+	strange     bool  // the disk was lost or put back, and not every member was heard since
 	copy        *disk // to be put back some day
 	clock       clock
 	full        bool

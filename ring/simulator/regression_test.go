@@ -51,7 +51,18 @@ func TestPlansThatFailed(t *testing.T) {
 		Step{At: 160 * time.Second, Node: 0, Kind: Crash, For: time.Second},
 		Step{At: 160 * time.Second, Kind: Cut, Links: [][2]int{{0, 1}, {1, 0}, {1, 2}, {2, 1}}, For: 8 * time.Second},
 	)
+	unrecorded := planOf(t, topologies.FullMesh, 2, 50*time.Second,
+		Step{At: 14300 * time.Millisecond, Node: 0, Kind: Jump, Shift: -2 * time.Hour},
+		Step{At: 20 * time.Second, Node: 1, Kind: Jump, Shift: -25 * time.Minute},
+		Step{At: 30 * time.Second, Node: 1, Kind: Crash, Disk: Lost, For: 3200 * time.Millisecond},
+		Step{At: 30 * time.Second, Node: 0, Kind: Crash, For: 9 * time.Second},
+		Step{At: 49900 * time.Millisecond, Node: 1, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u1"}},
+	)
+	unrecorded.Patient = true
 	for name, p := range map[string]*Plan{
+		// What a node knew of another's promises, and had called final by them,
+		// was in its memory alone; and its clock stood, so nothing made it write.
+		"promises in memory": unrecorded,
 		// A node with its clock set back waited for news of its own last process
 		// after all who knew of that had started again.
 		"nobody knows the later run": forgotten,

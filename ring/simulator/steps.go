@@ -137,7 +137,7 @@ func (n *node) meet(fate Fate) {
 	s.lose(n, rest)
 	s.tracef("the disk of %s is %s", n.host, fate)
 	*[...]*int{nil, &s.Result.Lost, &s.Result.Rewound, &s.Result.Reverted}[fate]++
-	n.disk = rest.clone()
+	n.disk, n.strange = rest.clone(), true
 	n.copy = nil
 }
 
