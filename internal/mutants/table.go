@@ -18,7 +18,10 @@ type row struct {
 
 func (r *row) add(k killer, v verdict) {
 	test := v.by
-	if v.seeds > 0 {
+	if v.checker != "" {
+		test = v.checker
+	}
+	if v.seeds > 0 { // else it is a plan kept as data
 		test = v.checker
 		r.seeds = fmt.Sprint(v.seeds)
 	}
