@@ -101,6 +101,9 @@ func (r *Replica) heardReport(now Now, rep Report) {
 		rep.Held, rep.Closed = max(rep.Held, old.Held), max(rep.Closed, old.Closed)
 	}
 	r.reports[key] = rep
+	if rep.Origin.Host == r.cfg.Host && rep.Closed <= hlc.Latest {
+		r.clock.Floor(rep.Closed)
+	}
 	r.notice(now, &r.logs[i], rep.Held)
 }
 
@@ -266,7 +269,7 @@ func (r *Replica) allPolled() bool {
 	}
 	for i := range r.logs {
 		l := &r.logs[i]
-		if l.origin.Host != r.cfg.Host || l.kept.Closed == hlc.Never {
+		if l.origin.Host != r.cfg.Host || i == r.own || l.kept.Closed == hlc.Never {
 			continue
 		}
 		if _, _, _, all := r.polled(l.origin); !all {

@@ -135,14 +135,22 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 	// the ping that it echoes, less what that ping surely spent in relays.
 	delay, dated := r.echo(now, p)
 	for i := range p.Rows {
-		if p.Rows[i].Host == p.Host {
+		switch p.Rows[i].Host {
+		case p.Host:
 			lk.boot = p.Rows[i].Boot
+			r.heardRow(now, &p.Rows[i], delay, dated)
+		case r.cfg.Host:
+			r.heardRow(now, &p.Rows[i], delay, dated)
 		}
-		r.heardRow(now, &p.Rows[i], delay, dated)
 	}
 	if r.outlived(lk) {
 		r.evaluate(now)
 		return
+	}
+	for i := range p.Rows { // whoever counts as heard has its promises told along with it
+		if host := p.Rows[i].Host; host != p.Host && host != r.cfg.Host {
+			r.heardRow(now, &p.Rows[i], delay, dated)
+		}
 	}
 	first := !lk.pinged
 	lk.pinged = lk.pinged || p.Host == lk.host
@@ -270,8 +278,9 @@ func (r *Replica) heardLog(now Now, lk *link, pl *PingLog) {
 // meetPromises lets the promises count whose tickets are all here.
 func (r *Replica) meetPromises(i tickets.OriginIndex) {
 	l := &r.logs[i]
+	before := l.kept.Closed
 	for k := len(l.offered) - 1; k >= 0; k-- {
-		if o := l.offered[k]; o.Head <= l.held {
+		if o := l.offered[k]; o.Head <= l.held && (o.Closed != hlc.Never || r.followed(l)) {
 			if o.Closed > l.kept.Closed {
 				l.kept = o
 			}
@@ -282,6 +291,25 @@ func (r *Replica) meetPromises(i tickets.OriginIndex) {
 	if len(l.offered) == 0 {
 		l.offered = nil
 	}
+	if l.kept.Closed == before || l.kept.Closed == hlc.Never {
+		return
+	}
+	for k := range r.logs { // a seal may have waited for that
+		if o := &r.logs[k]; len(o.offered) > 0 && o.origin.Host == l.origin.Host && k != int(i) {
+			r.meetPromises(tickets.OriginIndex(k))
+		}
+	}
+}
+
+// followed tells whether the log may be put down as sealed: what its owner promised
+// in it would go from our disk, where that is not to be read off another of its logs.
+func (r *Replica) followed(l *log) bool {
+	if l.kept.Closed == 0 || l.origin.Host == r.cfg.Host {
+		return true
+	}
+	return slices.ContainsFunc(r.logs, func(o log) bool {
+		return o.origin.Host == l.origin.Host && o.kept.Closed != hlc.Never && o.origin != l.origin && o.kept.Closed >= l.kept.Closed
+	})
 }
 
 func (r *Replica) hearsAll(now Now) bool {

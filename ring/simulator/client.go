@@ -39,12 +39,10 @@ func (s *Simulation) update(n *node, step *Step) {
 	})
 }
 
-// knows tells whether the node has what is left of its own promises: on its
-// disk, or from its peers.
+// knows tells whether the node has what is left of its own promises on its disk,
+// if only what its peers told it.
 func (n *node) knows() bool {
-	if n.strange {
-		n.strange = n.paused || slices.ContainsFunc(n.replica.State(n.now()).Members, func(m replica.MemberState) bool { return m.Heard < 0 })
-	}
+	n.strange = n.strange && (n.paused || !n.replica.Informed())
 	return !n.strange
 }
 

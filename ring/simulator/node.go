@@ -27,7 +27,7 @@ type node struct {
 	in, out     []*link
 	told, heard reach
 	disk        *disk
-	strange     bool  // the disk was lost or put back, and not every member was heard since
+	strange     bool  // the disk was lost or put back, and may lack what was promised before
 	copy        *disk // to be put back some day
 	clock       clock
 	full        bool

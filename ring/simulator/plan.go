@@ -31,7 +31,7 @@ type Conditions struct {
 	Portion   int           // tickets of others that are folded in at once; 0: as the product has it
 	Grace     time.Duration // after its expiry a name is collected
 	Skew      []time.Duration
-	Patient   bool            // clients leave a node alone whose disk was lost or put back until it has heard every member
+	Patient   bool            // clients leave a node alone whose disk was lost or put back until all members told it what it had promised
 	Interval  []time.Duration // by node: acknowledgements come before the commit, and commits so far apart; 0: after it
 }
 
@@ -155,7 +155,7 @@ func (p *Plan) String() string {
 	fmt.Fprintf(&b, "latency %s, loss %.3f, duplicates %.3f, commits %s, grace %s, clocks off by %v, intervals %v\n",
 		p.Latency, p.Loss, p.Duplicate, p.DiskTime, p.Grace, p.Skew, p.Interval)
 	if p.Patient {
-		b.WriteString("no updates at a node whose disk was lost or put back until it has heard every member\n")
+		b.WriteString("no updates at a node whose disk was lost or put back until all members told it what it had promised\n")
 	}
 	for i := range p.Steps {
 		fmt.Fprintf(&b, "%12s  %s\n", p.Steps[i].At, p.describe(&p.Steps[i]))

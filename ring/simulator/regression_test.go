@@ -59,10 +59,23 @@ func TestPlansThatFailed(t *testing.T) {
 		Step{At: 49900 * time.Millisecond, Node: 1, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u1"}},
 	)
 	unrecorded.Patient = true
+	sealed := planOf(t, topologies.FullMesh, 3, 40*time.Second,
+		Step{At: 10 * time.Second, Node: 2, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u1"}},
+		Step{At: 20 * time.Second, Node: 2, Kind: Crash, For: 2 * time.Second},
+		Step{At: 22*time.Second + 100*time.Microsecond, Node: 2, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u2"}},
+		Step{At: 23400 * time.Millisecond, Node: 2, Kind: Crash, Disk: Lost, Shift: -time.Hour, For: time.Second},
+		Step{At: 23400 * time.Millisecond, Node: 0, Kind: Crash, For: 900 * time.Millisecond},
+		Step{At: 23400 * time.Millisecond, Node: 1, Kind: Crash, For: 900 * time.Millisecond},
+		Step{At: 39 * time.Second, Node: 2, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u3"}},
+	)
+	sealed.Patient = true
 	for name, p := range map[string]*Plan{
 		// What a node knew of another's promises, and had called final by them,
 		// was in its memory alone; and its clock stood, so nothing made it write.
 		"promises in memory": unrecorded,
+		// The seal of a log took what was on record of its promises away before
+		// those in the log that followed it were.
+		"sealed and forgotten": sealed,
 		// A node with its clock set back waited for news of its own last process
 		// after all who knew of that had started again.
 		"nobody knows the later run": forgotten,
