@@ -21,7 +21,7 @@ func (r *row) add(k killer, v verdict) {
 	if v.checker != "" {
 		test = v.checker
 	}
-	if v.seeds > 0 { // else it is a plan kept as data
+	if v.seeds > 0 {
 		test = v.checker
 		r.seeds = fmt.Sprint(v.seeds)
 	}
