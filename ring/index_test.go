@@ -48,7 +48,7 @@ func TestIndexIsOfNoUseUntilItsLastStep(t *testing.T) {
 	applyAll(t, n, commands)
 	n.flushing.Unlock()
 	halted := false
-	for _, looks := range []int64{0, 20, 100, 170, 190} {
+	for _, looks := range []int64{0, 20, 60, 80, 95} {
 		ctx := &ending{Context: t.Context()}
 		ctx.looks.Store(looks)
 		if err := n.checkpoint(ctx); !errors.Is(err, context.Canceled) {
@@ -66,7 +66,7 @@ func TestIndexIsOfNoUseUntilItsLastStep(t *testing.T) {
 	verified(t, dir)
 	for _, covered := range []bool{false, true} {
 		n = open(t, Config{Data: dir})
-		if got := n.total(names[190]); got != "1000190" {
+		if got := n.total(names[95]); got != "1000095" {
 			t.Errorf("covered %v: %s", covered, got)
 		}
 		if got := add(t, n, names[8], "8", "8"); !got.Replayed {

@@ -139,17 +139,20 @@ func BenchmarkIndex(b *testing.B) {
 			}
 		}
 	})
-	b.Run("Checkpoint/rows=100000", func(b *testing.B) {
-		c := &replica.Checkpoint{Covers: s.Ends(), Rows: make([]replica.Row, 100_000)}
-		for i := range c.Rows {
-			c.Rows[i] = replica.Row{Slot: rand.Uint32N(1_000_000), Data: make([]byte, 60)}
-		}
-		for b.Loop() {
-			if err := s.Checkpoint(context.Background(), c); err != nil {
-				b.Fatal(err)
+	for _, n := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("Checkpoint/rows=%d", n), func(b *testing.B) {
+			c := &replica.Checkpoint{Covers: s.Ends(), Rows: make([]replica.Row, n)}
+			for i := range c.Rows {
+				c.Rows[i] = replica.Row{Slot: rand.Uint32N(1_000_000), Data: make([]byte, 60)}
 			}
-		}
-	})
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := s.Checkpoint(context.Background(), c); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 	b.Run("Open", func(b *testing.B) {
 		dir := filepath.Join(b.TempDir(), "copy")
 		if err := copyDir(s.dir, dir); err != nil {

@@ -209,12 +209,12 @@ func checkIndex(p *pageFile) error {
 	return p.walk([]bucketVisit{
 		{bucketMeta, func(k, v []byte) error {
 			v, err := unseal(tagIndexMeta, k, v)
-			if err == nil && bytes.Equal(k, keyFormat) && (len(v) != 4 || binary.BigEndian.Uint32(v) != FormatVersion) {
+			if err == nil && bytes.Equal(k, keyFormat) && (len(v) != 4 || binary.BigEndian.Uint32(v) != indexVersion) {
 				err = damaged("%s is of another format", p.name)
 			}
 			return err
 		}},
-		{bucketRows, func(k, v []byte) error { _, err := decodeRow(k, v); return err }},
+		{bucketRows, func(k, v []byte) error { _, err := decodeGroup(k, v); return err }},
 		{bucketClaims, func(k, v []byte) error { _, err := decodeClaim(k, v); return err }},
 		{bucketMarks, func(k, v []byte) error { _, err := decodeMark(k, v); return err }},
 	})

@@ -36,8 +36,7 @@ func (s *Store) Checkpoint(ctx context.Context, c *replica.Checkpoint) error {
 }
 
 func applyCheckpoint(ctx context.Context, tx *bbolt.Tx, c *replica.Checkpoint) error {
-	rows := sorted(c.Rows, func(a, b replica.Row) int { return cmp.Compare(a.Slot, b.Slot) })
-	if err := putRows(ctx, tx, rows); err != nil {
+	if err := putRows(ctx, tx, c.Rows); err != nil {
 		return err
 	}
 	if err := putClaims(ctx, tx, c); err != nil {
@@ -74,40 +73,6 @@ func sorted[T any](list []T, compare func(a, b T) int) []T {
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, compare)
 	return list
-}
-
-// putRows takes them sorted by slot. Values must keep their bytes until the
-// transaction ends, so they share one buffer that never grows.
-func putRows(ctx context.Context, tx *bbolt.Tx, rows []replica.Row) error {
-	size := 0
-	for i := range rows {
-		size += len(rows[i].Data) + sumBytes
-	}
-	bucket, marks := tx.Bucket(bucketRows), tx.Bucket(bucketMarks)
-	bucket.FillPercent = fillIndex
-	buf := make([]byte, 0, size)
-	var key [4]byte
-	for i := range rows {
-		if err := ended(ctx, i); err != nil {
-			return err
-		}
-		binary.BigEndian.PutUint32(key[:], rows[i].Slot)
-		if rows[i].Data == nil {
-			if err := bucket.Delete(key[:]); err != nil {
-				return err
-			}
-			if err := dropMarks(marks, key[:]); err != nil {
-				return err
-			}
-			continue
-		}
-		from := len(buf)
-		buf = seal(append(buf, rows[i].Data...), from, tagRow, key[:])
-		if err := bucket.Put(key[:], buf[from:len(buf):len(buf)]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // dropMarks collects first and deletes then: a cursor skips keys when it

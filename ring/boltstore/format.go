@@ -17,6 +17,9 @@ import (
 // brought up to date: one of another version is made anew.
 const FormatVersion = 1
 
+// indexVersion is the version of index.db.
+const indexVersion = 2
+
 // A data directory:
 //
 //	bluerings.json  says that the directory was initialised, and for whom
@@ -57,8 +60,9 @@ const FormatVersion = 1
 // index.db:
 //
 //	bucket "rows", letter r
-//	    key    slot, 4 bytes
-//	    value  data, opaque here
+//	    key    slot / 16, 4 bytes
+//	    value  the rows of these slots, rising: slot modulo 16, 1 byte; varint
+//	           length of data; data, opaque here
 //	bucket "claims", letter c
 //	    key    hash, 16 bytes
 //	    value  origin index, 4 bytes; number, 8 bytes
@@ -249,15 +253,4 @@ func decodeClaim(key, value []byte) (c replica.Claim, err error) {
 	c.Hash = [16]byte(key)
 	c.Ref = tickets.Ref{Origin: tickets.OriginIndex(binary.BigEndian.Uint32(v)), Seq: binary.BigEndian.Uint64(v[4:])}
 	return c, nil
-}
-
-func decodeRow(key, value []byte) (r replica.Row, err error) {
-	v, err := unseal(tagRow, key, value)
-	switch {
-	case err != nil:
-		return r, err
-	case len(key) != 4:
-		return r, damaged("a row has a key of %d bytes", len(key))
-	}
-	return replica.Row{Slot: binary.BigEndian.Uint32(key), Data: v}, nil
 }

@@ -19,7 +19,7 @@ func TestGolden(t *testing.T) {
 	mark := replica.Mark{Slot: 7, Origin: 1, At: 1e18, Seq: 42, Sum: []byte{5}}
 	markAt := markKey(mark.Slot, mark.Origin, mark.At)
 	claim := replica.Claim{Hash: [16]byte{1, 2, 3}, Ref: tickets.Ref{Origin: 1, Seq: 42}}
-	rowAt := []byte{0, 0, 0, 9}
+	rowAt, rows := []byte{0, 0, 0, 9}, []replica.Row{{Slot: 9*16 + 2, Data: []byte("row")}, {Slot: 9*16 + 15, Data: []byte{}}}
 	for name, c := range map[string]struct {
 		key, value []byte
 		want       string
@@ -28,7 +28,7 @@ func TestGolden(t *testing.T) {
 		"origin": {originAt, appendOrigin(nil, originAt, origin), "00000002 01010203040506070870617269732aa03fa1"},
 		"mark":   {markAt[:], appendMark(nil, markAt[:], &mark), "00000007000000010de0b6b3a7640000 000000000000002a0505f749d2"},
 		"claim":  {claim.Hash[:], appendClaim(nil, &claim), "01020300000000000000000000000000 00000001000000000000002a3fb543be"},
-		"row":    {rowAt, seal([]byte("row"), 0, tagRow, rowAt), "00000009 726f777d7c6dd2"},
+		"rows":   {rowAt, seal(merge(nil, group{}, rows), 0, tagRow, rowAt), "00000009 0203726f770f006cd76712"},
 	} {
 		if got := hex.EncodeToString(c.key) + " " + hex.EncodeToString(c.value); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)

@@ -75,7 +75,7 @@ func (s *Store) createIndex(path string) (*database, error) {
 			return err
 		}
 		return errors.Join(
-			putIndexMeta(meta, keyFormat, binary.BigEndian.AppendUint32(nil, FormatVersion)),
+			putIndexMeta(meta, keyFormat, binary.BigEndian.AppendUint32(nil, indexVersion)),
 			putIndexMeta(meta, keyStore, []byte(s.label.Store)))
 	})
 	if err != nil {
@@ -102,7 +102,7 @@ func (s *Store) adoptIndex(d *database) error {
 		if err != nil {
 			return err
 		}
-		if len(format) != 4 || binary.BigEndian.Uint32(format) != FormatVersion {
+		if len(format) != 4 || binary.BigEndian.Uint32(format) != indexVersion {
 			return damaged("%s is of another format", indexName)
 		}
 		store, err := unseal(tagIndexMeta, keyStore, meta.Get(keyStore))

@@ -30,7 +30,7 @@ func (s *Store) LoadIndex(visit func(replica.Row) error) (covers []uint64, err e
 		if err != nil || covers == nil {
 			return err
 		}
-		return scan(d, bucketRows, decodeRow, func(replica.Row) error { return nil })
+		return scan(d, bucketRows, decodeGroup, func(group) error { return nil })
 	})
 	switch {
 	case errors.Is(err, ErrIndex) && s.o.ReadOnly:
@@ -58,7 +58,9 @@ func isEmpty(tx *bbolt.Tx) bool {
 // room that checkpoints free in the file is not used again. Bytes are valid
 // during visit only. Errors are that of visit, ErrIndex and ErrClosed.
 func (s *Store) EachRow(visit func(replica.Row) error) error {
-	return s.indexDo(func(d *database) error { return scan(d, bucketRows, decodeRow, visit) })
+	return s.indexDo(func(d *database) error {
+		return scan(d, bucketRows, decodeGroup, func(g group) error { return g.each(visit) })
+	})
 }
 
 // EachClaim is described at EachRow.
