@@ -75,7 +75,7 @@ type Status struct {
 
 // Reason names what stands in the way of coherence, and at whom.
 type Reason struct {
-	Code   string // not_heard, does_not_hear_all, topology_differs, value_kind_differs, duplicate_host, clock_skew, behind
+	Code   string // not_heard, does_not_hear_all, topology_differs, value_kind_differs, duplicate_host, clock_skew, behind, not_reported
 	Host   string
 	Detail string
 }

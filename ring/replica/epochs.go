@@ -25,7 +25,7 @@ type reportKey struct {
 // questioned tells whether the owner of the log wants reports on it.
 func (r *Replica) questioned(l *log) bool {
 	owner, member := r.members[l.origin.Host]
-	return member && owner.boot != 0 && owner.epoch != l.origin.Epoch && l.best().Closed != hlc.Never
+	return member && owner.boot != 0 && owner.epoch != l.origin.Epoch && r.told(l).Closed != hlc.Never
 }
 
 // answerReports says how far this node holds the logs in question.
@@ -42,7 +42,7 @@ func (r *Replica) answerReports() {
 		key := reportKey{l.origin, r.cfg.Host}
 		r.reports[key] = Report{
 			Origin: l.origin, Boot: r.members[l.origin.Host].boot, Member: r.cfg.Host,
-			Held: l.held, Closed: l.best().Closed,
+			Held: l.held, Closed: r.told(l).Closed,
 		}
 	}
 }
@@ -263,18 +263,50 @@ func (r *Replica) rename(now Now, boot uint64) {
 // reported on every log of ours that is open.
 func (r *Replica) allPolled() bool {
 	for _, host := range r.cfg.Members {
-		if host != r.cfg.Host && r.members[host].base == never {
+		if host != r.cfg.Host && (r.members[host].base == never || !r.reported(host)) {
 			return false
 		}
 	}
+	return true
+}
+
+// reported tells whether a member has reported to this run on every log of ours
+// that is open.
+func (r *Replica) reported(member string) bool {
 	for i := range r.logs {
 		l := &r.logs[i]
 		if l.origin.Host != r.cfg.Host || i == r.own || l.kept.Closed == hlc.Never {
 			continue
 		}
-		if _, _, _, all := r.polled(l.origin); !all {
+		if rep, ok := r.reports[reportKey{l.origin, member}]; !ok || rep.Boot != r.cfg.Boot {
 			return false
 		}
 	}
 	return true
+}
+
+// examineInformed waits, once in a run, for every member to tell what our host had
+// promised before, and for a mark beyond that on our disk. From then on this node
+// dates nothing into what was final, whatever became of its disk and its clock.
+func (r *Replica) examineInformed(now Now) {
+	if r.informed || len(r.cfg.Members) == 1 {
+		return
+	}
+	missing := false
+	for _, host := range r.cfg.Members {
+		if m := r.members[host]; host != r.cfg.Host && (m.base < r.started || !r.reported(host)) {
+			if missing = true; !m.fresh(now, r.cfg.PeerTimeout) {
+				continue // that is said already
+			}
+			r.reasons = append(r.reasons, Reason{"not_reported", host, "it has not told yet how far it holds what this node had before it started"})
+		}
+	}
+	switch {
+	case missing:
+	case r.own < 0 || r.promised < r.clock.Last():
+		r.metaDue = r.metaDue || r.flying == nil
+		r.reasons = append(r.reasons, Reason{"not_reported", r.cfg.Host, "what the others told of its former promises is not on its disk yet"})
+	default:
+		r.informed = true
+	}
 }

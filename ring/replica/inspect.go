@@ -37,15 +37,8 @@ func (r *Replica) Sealed(o tickets.Origin) bool {
 func (r *Replica) Dated() hlc.Timestamp { return r.clock.Last() }
 
 // Informed tells whether every member has told this run what our host had
-// promised before, and our disk has a mark beyond that.
-func (r *Replica) Informed() bool {
-	for host, m := range r.members {
-		if host != r.cfg.Host && m.base < r.started { // what it said may be older than what it knows of us
-			return false
-		}
-	}
-	return r.own >= 0 && r.allPolled() && r.promised >= r.clock.Last()
-}
+// promised before, and our disk has a mark beyond that. Who is coherent is.
+func (r *Replica) Informed() bool { return r.informed || len(r.cfg.Members) == 1 }
 
 // Promisable is the greatest promise that a meta record allows for: a process that
 // starts with it dates nothing at or before then.

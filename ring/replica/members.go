@@ -69,7 +69,7 @@ func (r *Replica) ping(now Now) {
 	}
 	for _, i := range r.order {
 		l := &r.logs[i]
-		p.Logs = append(p.Logs, PingLog{Origin: l.origin, Held: l.held, Promise: l.best()})
+		p.Logs = append(p.Logs, PingLog{Origin: l.origin, Held: l.held, Promise: r.told(l)})
 	}
 	p.Reports = r.reportsToSend()
 	r.effects.Publish = append(r.effects.Publish, Publication{Topic: TopicPing, Payload: r.encodePing(p)})
@@ -79,6 +79,14 @@ func (r *Replica) ping(now Now) {
 func (l *log) best() Promise {
 	if n := len(l.offered); n > 0 {
 		return l.offered[n-1]
+	}
+	return l.kept
+}
+
+// told is what to say of a log: its seal only once that counts here too.
+func (r *Replica) told(l *log) Promise {
+	if best := l.best(); best.Closed != hlc.Never || l.kept.Closed == hlc.Never || r.followed(l) {
+		return best
 	}
 	return l.kept
 }
@@ -143,14 +151,22 @@ func (r *Replica) heard(now Now, lk *link, p *Ping) {
 			r.heardRow(now, &p.Rows[i], delay, dated)
 		}
 	}
-	if r.outlived(lk) {
+	gone := r.outlived(lk)
+	for i := range p.Rows {
+		row := &p.Rows[i]
+		switch m, known := r.members[row.Host]; {
+		case !known || row.Host == p.Host || row.Host == r.cfg.Host:
+		case !gone:
+			r.heardRow(now, row, delay, dated)
+		case row.Boot > m.boot:
+			// That there is a later run is news. But who counts as heard must have
+			// had its promises told along with it.
+			r.heardRow(now, row, 0, false)
+		}
+	}
+	if gone {
 		r.evaluate(now)
 		return
-	}
-	for i := range p.Rows { // whoever counts as heard has its promises told along with it
-		if host := p.Rows[i].Host; host != p.Host && host != r.cfg.Host {
-			r.heardRow(now, &p.Rows[i], delay, dated)
-		}
 	}
 	first := !lk.pinged
 	lk.pinged = lk.pinged || p.Host == lk.host
@@ -334,6 +350,7 @@ func (r *Replica) evaluate(now Now) {
 			r.examine(now, r.members[host])
 		}
 	}
+	r.examineInformed(now)
 	if r.duplicateUntil < now.Mono {
 		r.duplicate = ""
 	}

@@ -93,6 +93,7 @@ type Replica struct {
 	recorded   hlc.Timestamp
 	recordedAt time.Duration
 	metaDue    bool
+	informed   bool // in this run; see examineInformed
 	leaving    bool
 	left       bool // and the batch that records it was sealed
 	// outdone is the latest boot above our own that was heard of for our host,

@@ -258,6 +258,7 @@ func TestNothingIsAskedWhileASealIsOnItsWay(t *testing.T) {
 // may have stood still.
 func TestCoherenceEndsByItself(t *testing.T) {
 	l := listen(t, nil)
+	l.at.Mono += time.Millisecond
 	l.Tick(l.at)
 	l.ping.Digest = [8]byte(l.cfg.Digest[:8])
 	l.ping.Rows = []PingRow{{Host: "a", Boot: 1, Epoch: 7, Number: 1, HearsAll: true}, {Host: "b", Boot: l.cfg.Boot, Number: 1}}
@@ -268,6 +269,35 @@ func TestCoherenceEndsByItself(t *testing.T) {
 	l.at.Mono += l.cfg.PeerTimeout + time.Millisecond
 	if l.Coherent(l.at) {
 		t.Fatal("coherent with what was heard longer than a peer timeout ago")
+	}
+}
+
+// TestNotCoherentBeforeItIsInformed: what this host promised before this run has
+// to be told by all, and to be on the disk.
+func TestNotCoherentBeforeItIsInformed(t *testing.T) {
+	l := listen(t, nil)
+	l.at.Mono += time.Millisecond
+	l.Tick(l.at)
+	former := tickets.Origin{Host: "b", Epoch: 5}
+	l.ping.Digest = [8]byte(l.cfg.Digest[:8])
+	l.ping.Rows = []PingRow{{Host: "a", Boot: 1, Epoch: 7, Number: 1, HearsAll: true}, {Host: "b", Boot: l.cfg.Boot, Number: 1}}
+	l.ping.Logs = []PingLog{{Origin: former, Promise: Promise{Closed: origin.Add(time.Hour)}}}
+	expect := func(host string) {
+		t.Helper()
+		if s := l.State(l.at); len(s.Reasons) != 1 || s.Reasons[0].Code != "not_reported" || s.Reasons[0].Host != host {
+			t.Fatalf("coherent: %v, %v", s.Coherent, s.Reasons)
+		}
+	}
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.store()
+	expect("a")
+	l.ping.Rows[0].Number, l.ping.Rows[1].Boot = 2, l.cfg.Boot
+	l.ping.Reports = []Report{{Origin: former, Boot: l.cfg.Boot, Member: "a", Closed: origin.Add(2 * time.Hour)}}
+	l.must(l.hear(l.encodePing(l.ping)))
+	expect("b")
+	l.store()
+	if s := l.State(l.at); !s.Coherent || l.Dated() < origin.Add(2*time.Hour) || l.promised < l.Dated() {
+		t.Fatalf("dates after %s, mark %s, %v", l.Dated(), l.promised, s.Reasons)
 	}
 }
 

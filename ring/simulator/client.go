@@ -39,8 +39,8 @@ func (s *Simulation) update(n *node, step *Step) {
 	})
 }
 
-// knows tells whether the node has what is left of its own promises on its disk,
-// if only what its peers told it.
+// knows tells whether the node has what is left of its own promises on its disk.
+// To wait for it to be coherent would be to wait for its clock to be right.
 func (n *node) knows() bool {
 	n.strange = n.strange && (n.paused || !n.replica.Informed())
 	return !n.strange

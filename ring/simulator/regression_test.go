@@ -69,6 +69,23 @@ func TestPlansThatFailed(t *testing.T) {
 		Step{At: 39 * time.Second, Node: 2, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u3"}},
 	)
 	sealed.Patient = true
+	masked := planOf(t, topologies.FullMesh, 2, 60*time.Second,
+		Step{At: 20 * time.Second, Node: 1, Kind: Crash, For: 2 * time.Second},
+		Step{At: 25100 * time.Millisecond, Node: 1, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u1"}},
+		Step{At: 25500 * time.Millisecond, Node: 1, Kind: Crash, For: 100 * time.Millisecond},
+		Step{At: 27500 * time.Millisecond, Node: 1, Kind: Crash, Disk: Lost, Shift: -time.Hour, For: time.Second},
+		Step{At: 50 * time.Second, Node: 1, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u2"}},
+	)
+	masked.Patient = true
+	masked.Topology.Timers = lost.Topology.Timers
+	const u, r, q, w = 0, 1, 2, 3
+	unheard := planOf(t, topologies.OneWayRing, 4, 20*time.Second,
+		Step{Kind: Cut, Links: [][2]int{{r, q}}, For: 9 * time.Second},
+		Step{Kind: Cut, Links: [][2]int{{w, u}}, For: 5 * time.Second},
+		Step{At: 4 * time.Second, Kind: Crash, Node: u, Shift: -time.Hour, For: 500 * time.Millisecond},
+		Step{At: 7 * time.Second, Kind: Crash, Node: q, Shift: -time.Hour, For: 500 * time.Millisecond},
+	)
+	unheard.Skew[u], unheard.Skew[q] = time.Hour, time.Hour
 	for name, p := range map[string]*Plan{
 		// What a node knew of another's promises, and had called final by them,
 		// was in its memory alone; and its clock stood, so nothing made it write.
@@ -76,6 +93,11 @@ func TestPlansThatFailed(t *testing.T) {
 		// The seal of a log took what was on record of its promises away before
 		// those in the log that followed it were.
 		"sealed and forgotten": sealed,
+		// So did hearing of that seal, before it was on anybody's disk.
+		"sealed and not told": masked,
+		// Two hosts of a one-way ring came back with earlier clocks, and each was heard
+		// only by way of the other, to which nobody listened for that.
+		"news by way of a run that is gone": unheard,
 		// A node with its clock set back waited for news of its own last process
 		// after all who knew of that had started again.
 		"nobody knows the later run": forgotten,
