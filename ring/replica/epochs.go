@@ -25,7 +25,7 @@ type reportKey struct {
 // questioned tells whether the owner of the log wants reports on it.
 func (r *Replica) questioned(l *log) bool {
 	owner, member := r.members[l.origin.Host]
-	return member && owner.boot != 0 && owner.epoch != l.origin.Epoch && r.told(l).Closed != hlc.Never
+	return member && owner.boot != 0 && owner.epoch != l.origin.Epoch && l.best().Closed != hlc.Never
 }
 
 // answerReports says how far this node holds the logs in question.
@@ -42,7 +42,7 @@ func (r *Replica) answerReports() {
 		key := reportKey{l.origin, r.cfg.Host}
 		r.reports[key] = Report{
 			Origin: l.origin, Boot: r.members[l.origin.Host].boot, Member: r.cfg.Host,
-			Held: l.held, Closed: r.told(l).Closed,
+			Held: l.held, Closed: l.best().Closed,
 		}
 	}
 }
@@ -56,10 +56,10 @@ func (r *Replica) emptyStash(l *log) {
 
 // drained tells whether nothing that a host sent before its present run can
 // still lie in our link to it: links are in order, so a ping of this run came
-// after all that.
+// after all that; and one that is down will come up to no former run.
 func (r *Replica) drained(host string) bool {
 	lk, upstream := r.links[host]
-	return !upstream || lk.boot == r.members[host].boot
+	return !upstream || !lk.up || lk.boot == r.members[host].boot
 }
 
 // bound is how far a log may be extended here. Whoever has reported on a log
@@ -92,6 +92,9 @@ func (r *Replica) heardReport(now Now, rep Report) {
 	if _, member := r.members[rep.Member]; !member || rep.Member == r.cfg.Host {
 		return
 	}
+	if rep.Origin.Host == r.cfg.Host && rep.Boot == r.cfg.Boot && rep.Closed <= hlc.Latest {
+		r.clock.Floor(rep.Closed)
+	}
 	i, ok := r.byName[rep.Origin]
 	if !ok || !r.questioned(&r.logs[i]) || rep.Boot != r.members[rep.Origin.Host].boot {
 		return
@@ -101,9 +104,6 @@ func (r *Replica) heardReport(now Now, rep Report) {
 		rep.Held, rep.Closed = max(rep.Held, old.Held), max(rep.Closed, old.Closed)
 	}
 	r.reports[key] = rep
-	if rep.Origin.Host == r.cfg.Host && rep.Closed <= hlc.Latest {
-		r.clock.Floor(rep.Closed)
-	}
 	r.notice(now, &r.logs[i], rep.Held)
 }
 
@@ -185,10 +185,15 @@ func (r *Replica) settle(now Now) {
 			continue
 		}
 		// A seal that only some could honour would be lost with their disks, so
-		// it waits until everybody holds the whole log.
-		if least, held, _, all := r.polled(l.origin); all && held <= l.held && least >= l.held && l.taken == l.held {
-			l.sealing, r.metaDue = true, true
-		} else if all {
+		// it waits until everybody holds the whole log; and it hides what was
+		// promised of the log, so it waits until as much is promised of the next.
+		least, held, closed, all := r.polled(l.origin)
+		switch {
+		case all && held <= l.held && least >= l.held && l.taken == l.held:
+			if r.logs[r.own].kept.Closed >= max(closed, l.kept.Closed) {
+				l.sealing, r.metaDue = true, true
+			}
+		case all:
 			r.notice(now, l, held)
 		}
 	}
@@ -303,7 +308,13 @@ func (r *Replica) examineInformed(now Now) {
 	}
 	switch {
 	case missing:
-	case r.own < 0 || r.promised < r.clock.Last():
+		r.informedOf = 0
+	case r.informedOf == 0:
+		r.informedOf = max(r.clock.Last(), 1)
+	}
+	switch {
+	case missing:
+	case r.own < 0 || r.promised < r.informedOf:
 		r.metaDue = r.metaDue || r.flying == nil
 		r.reasons = append(r.reasons, Reason{"not_reported", r.cfg.Host, "what the others told of its former promises is not on its disk yet"})
 	default:

@@ -69,7 +69,7 @@ func (r *Replica) ping(now Now) {
 	}
 	for _, i := range r.order {
 		l := &r.logs[i]
-		p.Logs = append(p.Logs, PingLog{Origin: l.origin, Held: l.held, Promise: r.told(l)})
+		p.Logs = append(p.Logs, PingLog{Origin: l.origin, Held: l.held, Promise: l.best()})
 	}
 	p.Reports = r.reportsToSend()
 	r.effects.Publish = append(r.effects.Publish, Publication{Topic: TopicPing, Payload: r.encodePing(p)})
@@ -79,14 +79,6 @@ func (r *Replica) ping(now Now) {
 func (l *log) best() Promise {
 	if n := len(l.offered); n > 0 {
 		return l.offered[n-1]
-	}
-	return l.kept
-}
-
-// told is what to say of a log: its seal only once that counts here too.
-func (r *Replica) told(l *log) Promise {
-	if best := l.best(); best.Closed != hlc.Never || l.kept.Closed == hlc.Never || r.followed(l) {
-		return best
 	}
 	return l.kept
 }

@@ -93,7 +93,10 @@ type Replica struct {
 	recorded   hlc.Timestamp
 	recordedAt time.Duration
 	metaDue    bool
-	informed   bool // in this run; see examineInformed
+	// informedOf is how far our host had promised before this run, by all members;
+	// 0: not all have told; informed: a mark beyond that is on the disk.
+	informedOf hlc.Timestamp
+	informed   bool
 	leaving    bool
 	left       bool // and the batch that records it was sealed
 	// outdone is the latest boot above our own that was heard of for our host,

@@ -130,6 +130,25 @@ func TestReportWaitsForTheLink(t *testing.T) {
 	l.wantReport(2, true)
 }
 
+// TestReportDoesNotWaitForALinkThatIsDown: nothing lies in it, and it may be
+// down for ever while the ring is whole by other ways.
+func TestReportDoesNotWaitForALinkThatIsDown(t *testing.T) {
+	l := listen(t, func(c *Config) {
+		c.Members, c.Upstreams = []string{"a", "b", "c"}, []string{"a", "c"}
+	})
+	l.LinkChanged(l.at, "c", true)
+	l.must(l.hear(l.encodePing(l.ping)))
+	l.must(l.hear(l.message(1, origin)))
+	l.store()
+	l.LinkChanged(l.at, "a", false)
+	l.anew()
+	fromC := *l.ping
+	fromC.Host = "c"
+	fromC.Rows = append(fromC.Rows, PingRow{Host: "c", Boot: 1, Epoch: 9, Number: 1})
+	l.must(l.Receive(l.at, "c", l.Parse(l.encodePing(&fromC))))
+	l.wantReport(1, true)
+}
+
 // TestReportBinds: the owner relies on a report, so who gave it takes in no
 // more of the log than somebody has reported.
 func TestReportBinds(t *testing.T) {
@@ -180,14 +199,23 @@ func (l *listener) answer(number, runOfC, heldByC uint64) {
 	l.must(l.hear(l.Frame(l.enc.AppendRun(nil, run), true)))
 }
 
+// promises has as much promised of the log that b mints in as of the one it left.
+func (l *listener) promises() {
+	l.t.Helper()
+	l.store()
+	l.at.Mono += l.cfg.PingInterval
+	l.Tick(l.at)
+	l.store()
+}
+
 // TestSealWaitsForEverybody: a seal that a member cannot honour would be lost
 // with the disks of those who can.
 func TestSealWaitsForEverybody(t *testing.T) {
 	l := leaving(t)
 	for n, heldByC := range []uint64{0, 0, 1} {
 		l.answer(uint64(n+1), 1, heldByC)
-		l.store()
-		l.Tick(l.at)
+		l.promises()
+		l.answer(uint64(n+1), 1, heldByC)
 		l.store()
 		if sealed := l.Sealed(left); sealed != (heldByC == 1) {
 			t.Fatalf("c holds %d of 1 tickets, b holds %d, sealed: %v", heldByC, l.Vector().Get(left), sealed)
@@ -199,10 +227,16 @@ func TestSealWaitsForEverybody(t *testing.T) {
 // forget would keep them from what the owner goes on to mint.
 func TestSealIsToldWhenDurable(t *testing.T) {
 	l := leaving(t)
-	for number := range uint64(2) {
+	for number := range uint64(3) {
 		l.answer(number+1, 1, 1)
 		if l.Sealed(left) {
 			t.Fatal("sealed, and not durable")
+		}
+		if number == 1 {
+			l.promises()
+			if l.Sealed(left) {
+				t.Fatal("sealed before as much is promised of the next log")
+			}
 		}
 		l.store()
 	}
@@ -226,6 +260,8 @@ func TestNewRunIsAskedAnew(t *testing.T) {
 		t.Fatalf("after boot %x and a new run of c it has boot %x", boot, l.cfg.Boot)
 	}
 	l.answer(4, 2, 1)
+	l.promises()
+	l.answer(5, 2, 1)
 	l.store()
 	if !l.Sealed(left) {
 		t.Fatal("nobody has more of the log, and it is not sealed")
@@ -239,16 +275,18 @@ func TestNothingIsAskedWhileASealIsOnItsWay(t *testing.T) {
 	l.answer(1, 1, 1)
 	l.store()
 	l.answer(2, 1, 1)
+	l.promises()
+	l.answer(3, 1, 1)
 	boot, b := l.cfg.Boot, l.NextBatch(l.at)
 	l.learnOrigin(tickets.Origin{Host: "b", Epoch: 78}) // open, too
-	l.answer(3, 2, 1)
+	l.answer(4, 2, 1)
 	if l.Sealed(left) || l.cfg.Boot != boot {
 		t.Fatal("it asks anew, and the seal is not durable")
 	}
 	l.disk.commit(b)
 	_, err := l.Persisted(l.at, b.Number)
 	l.must(err)
-	l.answer(4, 2, 1)
+	l.answer(5, 2, 1)
 	if !l.Sealed(left) || l.cfg.Boot == boot {
 		t.Fatalf("sealed: %v, boot %x after %x", l.Sealed(left), l.cfg.Boot, boot)
 	}
@@ -263,6 +301,7 @@ func TestCoherenceEndsByItself(t *testing.T) {
 	l.ping.Digest = [8]byte(l.cfg.Digest[:8])
 	l.ping.Rows = []PingRow{{Host: "a", Boot: 1, Epoch: 7, Number: 1, HearsAll: true}, {Host: "b", Boot: l.cfg.Boot, Number: 1}}
 	l.must(l.hear(l.encodePing(l.ping)))
+	l.store()
 	if !l.Coherent(l.at) {
 		t.Fatalf("not coherent: %v", l.State(l.at).Reasons)
 	}
