@@ -106,25 +106,37 @@ func otherHash(k, v []byte) (newKey, newValue []byte) {
 	return k, v
 }
 
-// otherTotal adds one to the total of a counter's row.
+// otherTotal adds one to the total of a counter in a record of rows.
 func otherTotal(k, v []byte) (newKey, newValue []byte) {
-	if !bytes.HasPrefix(v, []byte{1, byte(tickets.Counters)}) {
-		return nil, nil
+	for at := 0; at < len(v)-4; {
+		length, n := binary.Uvarint(v[at+1:])
+		from := at + 1 + n
+		to := from + int(length)
+		if row := v[from:to]; bytes.HasPrefix(row, []byte{1, byte(tickets.Counters)}) {
+			row = oneMore(row)
+			altered := binary.AppendUvarint(slices.Clone(v[:at+1]), uint64(len(row)))
+			return k, slices.Concat(altered, row, v[to:])
+		}
+		at = to
 	}
+	return nil, nil
+}
+
+// oneMore is the row of a counter with one more in total.
+func oneMore(row []byte) []byte {
 	at := 2
-	length, n := binary.Uvarint(v[at:])
+	length, n := binary.Uvarint(row[at:])
 	at += n + int(length)
 	for range 5 { // born, expire, first origin, first and last orphan
-		_, n := binary.Uvarint(v[at:])
+		_, n := binary.Uvarint(row[at:])
 		at += n
 	}
 	limits := value.Limits{Digits: value.MaxDigits, Exponent: value.MaxExponent}
-	total, rest, err := value.DecodeBinary(value.Decimal, v[at:], limits)
+	total, rest, err := value.DecodeBinary(value.Decimal, row[at:], limits)
 	if err != nil {
 		panic(err)
 	}
-	v = total.Add(value.Decimal, value.FromInt64(1)).AppendBinary(v[:at:at], value.Decimal)
-	return k, append(v, rest...)
+	return append(total.Add(value.Decimal, value.FromInt64(1)).AppendBinary(slices.Clone(row[:at]), value.Decimal), rest...)
 }
 
 // otherTicket changes one ticket of a block, so that all else stays readable.
