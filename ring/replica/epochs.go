@@ -151,13 +151,15 @@ func (r *Replica) polled(o tickets.Origin) (least, held uint64, closed hlc.Times
 }
 
 // mayContinue tells whether a log that we minted in before can be gone on
-// with: nobody has more of it than we do, or was told that there is more.
+// with: nobody has more of it than we do, or was told that there is more. Nor
+// has anybody told us so since we began: that disk may be lost by now, but who
+// read the ticket there would find another under its number.
 func (r *Replica) mayContinue(l *log) bool {
 	if len(r.cfg.Members) == 1 {
 		return true
 	}
 	_, held, closed, all := r.polled(l.origin)
-	if !all || max(held, l.best().Head, l.want.target) > l.held || len(l.stash) > 0 || l.taken != l.held || closed > hlc.Latest {
+	if !all || max(held, l.best().Head, l.told, l.want.target) > l.held || len(l.stash) > 0 || l.taken != l.held || closed > hlc.Latest {
 		return false
 	}
 	r.clock.Floor(closed)

@@ -276,8 +276,10 @@ func (r *Replica) heardLog(now Now, lk *link, pl *PingLog) {
 		}
 		l.offered = append(l.offered, pl.Promise)
 	}
-	if pl.Origin.Host == r.cfg.Host && pl.Closed != hlc.Never {
-		r.clock.Floor(min(pl.Closed, hlc.Latest))
+	if pl.Origin.Host == r.cfg.Host {
+		if l.told = max(l.told, pl.Held, pl.Head); pl.Closed != hlc.Never {
+			r.clock.Floor(min(pl.Closed, hlc.Latest))
+		}
 	}
 	r.meetPromises(i)
 	r.notice(now, l, max(pl.Held, l.best().Head))

@@ -23,6 +23,7 @@ type log struct {
 	// through kept.Closed. offered are better ones that wait for tickets; the
 	// first is kept until it is met, so that a moving head cannot starve it.
 	kept    Promise
+	told    uint64 // of a former log of ours: the most that anybody told this run there is
 	offered []Promise
 	sealing bool // by us, once it is durable
 

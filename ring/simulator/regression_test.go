@@ -78,6 +78,13 @@ func TestPlansThatFailed(t *testing.T) {
 	)
 	masked.Patient = true
 	masked.Topology.Timers = lost.Topology.Timers
+	remembered := planOf(t, topologies.Star, 5, 42401*time.Millisecond,
+		Step{At: 25 * time.Second, Node: 0, Kind: Copy},
+		Step{At: 38771 * time.Millisecond, Kind: Cut, Links: [][2]int{{0, 1}, {0, 2}, {0, 3}, {1, 0}, {2, 0}, {3, 0}}, For: 17800 * time.Millisecond},
+		Step{At: 38900 * time.Millisecond, Node: 0, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u1"}},
+		Step{At: 39 * time.Second, Node: 0, Kind: Crash, Disk: Rewound, For: 3 * time.Second},
+		Step{At: 42400 * time.Millisecond, Node: 4, Kind: Crash, Disk: Rewound, For: 3200 * time.Millisecond},
+	)
 	const u, r, q, w = 0, 1, 2, 3
 	unheard := planOf(t, topologies.OneWayRing, 4, 20*time.Second,
 		Step{Kind: Cut, Links: [][2]int{{r, q}}, For: 9 * time.Second},
@@ -93,6 +100,9 @@ func TestPlansThatFailed(t *testing.T) {
 		// The seal of a log took what was on record of its promises away before
 		// those in the log that followed it were.
 		"sealed and forgotten": sealed,
+		// The only peer with a ticket told its owner, whose disk was put back, and
+		// lost its own disk: the owner used the number again.
+		"told and forgotten": remembered,
 		// So did hearing of that seal, before it was on anybody's disk.
 		"sealed and not told": masked,
 		// Two hosts of a one-way ring came back with earlier clocks, and each was heard
