@@ -162,8 +162,7 @@ func (r *Replica) mayContinue(l *log) bool {
 	if !all || max(held, l.best().Head, l.told, l.want.target) > l.held || len(l.stash) > 0 || l.taken != l.held || closed > hlc.Latest {
 		return false
 	}
-	r.clock.Floor(closed)
-	return true
+	return true // dated after closed: heardReport saw to that
 }
 
 // settle decides the log to mint in once everybody was heard, and seals the
