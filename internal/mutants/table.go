@@ -18,11 +18,10 @@ type row struct {
 
 func (r *row) add(k killer, v verdict) {
 	test := v.by
-	if v.checker != "" {
+	if v.checker != "" || v.seeds > 0 {
 		test = v.checker
 	}
 	if v.seeds > 0 {
-		test = v.checker
 		r.seeds = fmt.Sprint(v.seeds)
 	}
 	if len(r.kills) == 0 {

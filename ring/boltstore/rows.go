@@ -107,7 +107,7 @@ func putRows(ctx context.Context, tx *bbolt.Tx, list []replica.Row) error {
 	bucket.FillPercent = fillIndex
 	var chunk []byte
 	for i := 0; len(rows) > 0; i++ {
-		if err := ended(ctx, 4*i); err != nil {
+		if err := ended(ctx, 4*i); err != nil { // a group takes longer than a single put
 			return err
 		}
 		key, n := groupOf(rows[0].Slot), 0

@@ -108,9 +108,8 @@ func TestReportCountsWhatIsDurable(t *testing.T) {
 	l.wantReport(2, true)
 }
 
-// TestReportWaitsForTheLink: a message of the former run may still lie in the
-// link, until a ping of the new one came over it.
-func TestReportWaitsForTheLink(t *testing.T) {
+// between listens at b, of three, which hears a and c and holds a ticket of a.
+func between(t *testing.T) *listener {
 	l := listen(t, func(c *Config) {
 		c.Members, c.Upstreams = []string{"a", "b", "c"}, []string{"a", "c"}
 	})
@@ -118,11 +117,24 @@ func TestReportWaitsForTheLink(t *testing.T) {
 	l.must(l.hear(l.encodePing(l.ping)))
 	l.must(l.hear(l.message(1, origin)))
 	l.store()
-	l.anew()
+	return l
+}
+
+// hearByC brings c's ping, with what it says of a.
+func (l *listener) hearByC() {
+	l.t.Helper()
 	fromC := *l.ping
 	fromC.Host = "c"
 	fromC.Rows = append(fromC.Rows, PingRow{Host: "c", Boot: 1, Epoch: 9, Number: 1})
 	l.must(l.Receive(l.at, "c", l.Parse(l.encodePing(&fromC))))
+}
+
+// TestReportWaitsForTheLink: a message of the former run may still lie in the
+// link, until a ping of the new one came over it.
+func TestReportWaitsForTheLink(t *testing.T) {
+	l := between(t)
+	l.anew()
+	l.hearByC()
 	l.wantReport(0, false)
 	l.must(l.hear(l.message(2, origin+1)))
 	l.store()
@@ -133,19 +145,10 @@ func TestReportWaitsForTheLink(t *testing.T) {
 // TestReportDoesNotWaitForALinkThatIsDown: nothing lies in it, and it may be
 // down for ever while the ring is whole by other ways.
 func TestReportDoesNotWaitForALinkThatIsDown(t *testing.T) {
-	l := listen(t, func(c *Config) {
-		c.Members, c.Upstreams = []string{"a", "b", "c"}, []string{"a", "c"}
-	})
-	l.LinkChanged(l.at, "c", true)
-	l.must(l.hear(l.encodePing(l.ping)))
-	l.must(l.hear(l.message(1, origin)))
-	l.store()
+	l := between(t)
 	l.LinkChanged(l.at, "a", false)
 	l.anew()
-	fromC := *l.ping
-	fromC.Host = "c"
-	fromC.Rows = append(fromC.Rows, PingRow{Host: "c", Boot: 1, Epoch: 9, Number: 1})
-	l.must(l.Receive(l.at, "c", l.Parse(l.encodePing(&fromC))))
+	l.hearByC()
 	l.wantReport(1, true)
 }
 
