@@ -65,7 +65,7 @@ func (n *Node) commitLoop() {
 func (n *Node) nextBatch() *replica.Batch {
 	n.mu.Lock()
 	n.takeIn()
-	batch := n.replica.NextBatch(n.now())
+	batch := n.replica.SealBatch(n.now())
 	answered := n.takeAnswered()
 	n.mu.Unlock()
 	n.intake.wake(answered)
@@ -74,6 +74,7 @@ func (n *Node) nextBatch() *replica.Batch {
 
 // commit persists a batch. It returns the next, if that need not wait.
 func (n *Node) commit(batch *replica.Batch) (next *replica.Batch) {
+	batch.Encode() // while others may have the lock
 	begun := time.Now()
 	err := n.store.Commit(batch)
 	n.meters.committed(time.Since(begun), batch)
@@ -132,7 +133,7 @@ func (n *Node) goOn() (next *replica.Batch) {
 	case n.replica.MayGather():
 		n.kickLater()
 	default:
-		next = n.replica.NextBatch(n.now())
+		next = n.replica.SealBatch(n.now())
 	}
 	answered, delays := n.takeAnswered(), n.replica.Delays()
 	n.unlockAndSend()

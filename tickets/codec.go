@@ -58,8 +58,9 @@ func corrupt(format string, args ...any) error {
 
 // Encoder encodes runs one after another. The zero Encoder is not usable.
 type Encoder struct {
-	kind  value.Kind
-	names dictionary
+	kind    value.Kind
+	names   dictionary
+	touched byte // so that no compiler leaves touchNames out
 }
 
 // NewEncoder makes an encoder for a ring that counts in kind.
@@ -77,6 +78,7 @@ func (e *Encoder) AppendRun(dst []byte, run *Run) []byte {
 	dst = binary.AppendUvarint(dst, run.First)
 	dst = binary.AppendUvarint(dst, run.Last-run.First)
 	dst = binary.AppendUvarint(dst, uint64(len(run.Tickets)))
+	e.touchNames(run.Tickets)
 	next, at := run.First, hlc.Timestamp(0)
 	for i := range run.Tickets {
 		t := &run.Tickets[i]
@@ -84,6 +86,16 @@ func (e *Encoder) AppendRun(dst []byte, run *Run) []byte {
 		next, at = t.Seq+1, t.At
 	}
 	return dst
+}
+
+// touchNames asks for all names at once: where they were not used lately, the
+// waits for memory overlap.
+func (e *Encoder) touchNames(list []Ticket) {
+	for i := range list {
+		if name := list[i].Name; name != "" {
+			e.touched += name[len(name)-1]
+		}
+	}
 }
 
 func (e *Encoder) appendTicket(dst []byte, run *Run, i int, skipped uint64, later hlc.Timestamp) []byte {

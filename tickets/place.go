@@ -3,6 +3,7 @@ package tickets
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"math"
 	"math/bits"
 )
 
@@ -94,7 +95,10 @@ func (t *Table) touchRows(places []Place) {
 		}
 		b := &x.buckets[p.hash&uint64(len(x.buckets)-1)]
 		if low, high := b.match(tagOf(p.hash)); low|uint64(high) != 0 {
-			p.hint = t.rows.at(b.slots[first(low, high)]).name
+			r := t.rows.at(b.slots[first(low, high)])
+			if p.hint = r.name; r.total == math.MinInt64 { // half of the rows lie in two lines of the cache
+				p.hint = noName
+			}
 		}
 	}
 }

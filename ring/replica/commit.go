@@ -10,31 +10,40 @@ import (
 	"bluerings/tickets"
 )
 
-// NextBatch seals what has accumulated into a batch for the store. It returns
-// nil when there is nothing to persist, or while a batch is on its way.
+// NextBatch is SealBatch, with the batch made ready for the store at once.
 func (r *Replica) NextBatch(now Now) *Batch {
+	b := r.SealBatch(now)
+	if b != nil {
+		b.Encode()
+	}
+	return b
+}
+
+// SealBatch seals what has accumulated into a batch, which is for the store
+// once Encode was called. It returns nil when there is nothing to persist, or
+// while a batch is on its way.
+func (r *Replica) SealBatch(now Now) *Batch {
 	if r.flying != nil || (r.batch.empty() && !r.metaDue) {
 		return nil
 	}
 	r.numbers++
 	b := r.batch
 	b.number = r.numbers
-	out := &Batch{Number: b.number, Origins: b.origins}
+	out := &Batch{Number: b.number, Origins: b.origins, enc: r.ownEnc}
 	r.recent.reset(b.own.count)
 	links := b.links
 	for _, part := range b.own.parts {
 		list := part.tickets
 		run := &tickets.Run{Origin: list[0].Origin, First: list[0].Seq, Last: list[len(list)-1].Seq, Tickets: list}
-		block := Block{Origin: r.byName[run.Origin], First: run.First, Last: run.Last, Run: r.encode(run)}
+		block := Block{Origin: r.byName[run.Origin], First: run.First, Last: run.Last}
 		if r.cfg.Async {
 			n := skipVarints(links, len(list))
 			block.Links, links = links[:n:n], links[n:]
 		} else {
 			block.Links = r.chainLinks(block.Origin, list, part.places)
 		}
-		out.Blocks = append(out.Blocks, block)
+		out.Blocks, out.own = append(out.Blocks, block), append(out.own, run)
 	}
-	b.blocks = out.Blocks
 	var rest batch
 	if !r.cfg.Async { // else nobody waits for it, but the rest would for the next interval
 		rest = b.split(batchPortions * r.cfg.Portion)
@@ -43,6 +52,7 @@ func (r *Replica) NextBatch(now Now) *Batch {
 		t := &b.runs[i]
 		out.Blocks = append(out.Blocks, Block{Origin: t.index, First: t.run.First, Last: t.run.Last, Run: t.encoded, Links: t.links})
 	}
+	b.blocks = out.Blocks[:len(out.own)]
 	b.promise = max(r.promised, max(now.Wall, r.clock.Last()).Add(promiseAhead))
 	if r.leaving {
 		b.promise = r.clock.Last() // no more will be promised, so the next run need not start ahead
@@ -60,10 +70,25 @@ func (r *Replica) NextBatch(now Now) *Batch {
 	return out
 }
 
-// encode is the encoding of a run, in bytes of its own.
-func (r *Replica) encode(run *tickets.Run) []byte {
-	r.encoded = r.enc.AppendRun(r.encoded[:0], run)
-	return bytes.Clone(r.encoded)
+// Encode encodes the tickets in the batch that were minted here. It may run
+// while the replica goes on, until the batch is persisted or refused.
+func (b *Batch) Encode() {
+	for i, run := range b.own {
+		b.Blocks[i].Run = b.enc.clone(run)
+	}
+	b.own = nil
+}
+
+// ownEncoder encodes one batch after the other.
+type ownEncoder struct {
+	enc     *tickets.Encoder
+	scratch []byte
+}
+
+// clone is the encoding of a run, in bytes of its own.
+func (e *ownEncoder) clone(run *tickets.Run) []byte {
+	e.scratch = e.enc.AppendRun(e.scratch[:0], run)
+	return bytes.Clone(e.scratch)
 }
 
 func (r *Replica) placesOf(list []tickets.Ticket) []tickets.Place {

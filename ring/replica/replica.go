@@ -111,7 +111,7 @@ type Replica struct {
 	flying  *batch
 	spare   []part // parts of ownTickets that wait for their next use
 	recent  recent // of NextBatch
-	encoded []byte // of NextBatch
+	ownEnc  *ownEncoder
 	numbers uint64
 
 	members map[string]*member
@@ -155,6 +155,7 @@ type Counts struct {
 func New(cfg Config, stored Stored, table *tickets.Table, past tickets.Past, now Now) (*Replica, error) {
 	r := &Replica{
 		cfg: cfg, tag: cfg.ringTag(), table: table, past: past, enc: tickets.NewEncoder(cfg.Kind),
+		ownEnc: &ownEncoder{enc: tickets.NewEncoder(cfg.Kind)},
 		byName: make(map[tickets.Origin]tickets.OriginIndex), own: -1, minted: -1, newLife: stored.NewLife,
 		members: make(map[string]*member), reports: make(map[reportKey]Report),
 		links: make(map[string]*link), asks: make(map[string]*ask),

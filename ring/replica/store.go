@@ -29,6 +29,9 @@ type Batch struct {
 	Blocks  []Block // rising and gapless within each origin
 	Meta    []byte  // replaces the node's meta record unless nil
 	Rewrite []Block // replace blocks of the same Origin, First and Last, after expired tickets were dropped
+
+	own []*tickets.Run // of the first Blocks, not encoded yet
+	enc *ownEncoder
 }
 
 // Claim says which ticket a client id belongs to.
