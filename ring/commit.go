@@ -65,7 +65,10 @@ func (n *Node) commitLoop() {
 func (n *Node) nextBatch() *replica.Batch {
 	n.mu.Lock()
 	n.takeIn()
-	batch := n.replica.SealBatch(n.now())
+	var batch *replica.Batch
+	if !n.company.waits(n.pendingCalls()) {
+		batch = n.replica.SealBatch(n.now())
+	}
 	answered := n.takeAnswered()
 	n.mu.Unlock()
 	n.intake.wake(answered)
@@ -132,6 +135,8 @@ func (n *Node) goOn() (next *replica.Batch) {
 	case n.cfg.Durability.Interval > 0:
 	case n.replica.MayGather():
 		n.kickLater()
+	case n.company.expect(len(n.answered), n.pendingCalls()):
+		n.awaitCompany()
 	default:
 		next = n.replica.SealBatch(n.now())
 	}
@@ -149,6 +154,25 @@ func (n *Node) goOn() (next *replica.Batch) {
 	// is cheaper than two.
 	runtime.Gosched()
 	return nil
+}
+
+// awaitCompany ends the wait for more callers in time.
+func (n *Node) awaitCompany() {
+	round := n.company.round
+	time.AfterFunc(companyPatience, func() {
+		n.mu.Lock()
+		n.company.giveUp(round)
+		n.mu.Unlock()
+		signal(n.kick)
+	})
+}
+
+// pendingCalls are those that wait for the next batch. The lock must be held.
+func (n *Node) pendingCalls() int {
+	if w, ok := n.waiters[n.replica.NextNumber()]; ok {
+		return len(w.calls)
+	}
+	return 0
 }
 
 // gatherGiven is how long tickets given on request wait for more of them to go

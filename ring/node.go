@@ -66,7 +66,8 @@ type Node struct {
 	stop      chan struct{}
 	done      sync.WaitGroup
 	closing   atomic.Bool
-	gathering atomic.Bool  // a kick is on its way
+	gathering atomic.Bool // a kick is on its way
+	company   company
 	called    atomic.Int64 // when updates were last asked for here, on the monotonic clock
 	commits   atomic.Uint64
 	sent      atomic.Uint64
