@@ -85,6 +85,14 @@ func TestPlansThatFailed(t *testing.T) {
 		Step{At: 39 * time.Second, Node: 0, Kind: Crash, Disk: Rewound, For: 3 * time.Second},
 		Step{At: 42400 * time.Millisecond, Node: 4, Kind: Crash, Disk: Rewound, For: 3200 * time.Millisecond},
 	)
+	ahead := planOf(t, topologies.FullMesh, 3, 60*time.Second,
+		Step{At: 20 * time.Second, Node: 0, Kind: Copy},
+		Step{At: 22800 * time.Millisecond, Node: 0, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u1"}},
+		Step{At: 22820 * time.Millisecond, Node: 0, Kind: Crash, Disk: Rewound, Shift: -time.Hour, For: 5 * time.Second},
+		Step{At: 50 * time.Second, Node: 0, Kind: Update, Change: Change{Op: tickets.CounterAdd, Name: "name", Amount: 1, Ref: "u2"}},
+	)
+	ahead.Patient = true
+	ahead.Topology.Timers = lost.Topology.Timers
 	const u, r, q, w = 0, 1, 2, 3
 	unheard := planOf(t, topologies.OneWayRing, 4, 20*time.Second,
 		Step{Kind: Cut, Links: [][2]int{{r, q}}, For: 9 * time.Second},
@@ -103,6 +111,9 @@ func TestPlansThatFailed(t *testing.T) {
 		// The only peer with a ticket told its owner, whose disk was put back, and
 		// lost its own disk: the owner used the number again.
 		"told and forgotten": remembered,
+		// A ticket that nobody had been promised anything about came back to its
+		// owner, whose clock was behind it by then, and who went on with the log.
+		"back from peers, and ahead of the clock": ahead,
 		// So did hearing of that seal, before it was on anybody's disk.
 		"sealed and not told": masked,
 		// Two hosts of a one-way ring came back with earlier clocks, and each was heard
