@@ -173,7 +173,7 @@ func (n *Node) mintLoop() {
 		runtime.Gosched()
 		n.mu.Lock()
 		n.takeIn()
-		pending := n.replica.Unstored() != 0 && !n.company.waits(n.pendingCalls())
+		pending := n.replica.Unstored() != 0 && !n.company.waitsWith(n.pendingCalls())
 		answered := n.takeAnswered()
 		n.mu.Unlock()
 		if pending {

@@ -66,7 +66,7 @@ func (n *Node) nextBatch() *replica.Batch {
 	n.mu.Lock()
 	n.takeIn()
 	var batch *replica.Batch
-	if !n.company.waits(n.pendingCalls()) {
+	if !n.company.waitsWith(n.pendingCalls()) {
 		batch = n.replica.SealBatch(n.now())
 	}
 	answered := n.takeAnswered()
@@ -80,7 +80,8 @@ func (n *Node) commit(batch *replica.Batch) (next *replica.Batch) {
 	batch.Encode() // while others may have the lock
 	begun := time.Now()
 	err := n.store.Commit(batch)
-	n.meters.committed(time.Since(begun), batch)
+	took := time.Since(begun)
+	n.meters.committed(took, batch)
 	for errors.Is(err, boltstore.ErrNoSpace) && n.cfg.Durability.Interval > 0 {
 		if !n.retryLater(err) {
 			return nil
@@ -88,7 +89,7 @@ func (n *Node) commit(batch *replica.Batch) (next *replica.Batch) {
 		err = n.store.Commit(batch)
 	}
 	n.mu.Lock()
-	more := false
+	more, answered := false, 0
 	if err == nil {
 		more, err = n.persisted(batch)
 	} else if errors.Is(err, boltstore.ErrNoSpace) {
@@ -103,6 +104,7 @@ func (n *Node) commit(batch *replica.Batch) (next *replica.Batch) {
 	if err == nil {
 		n.takeIn()
 		n.release(batch.Number, nil)
+		answered = len(n.answered)
 		err = n.proceed(more)
 	}
 	if err != nil {
@@ -111,7 +113,7 @@ func (n *Node) commit(batch *replica.Batch) (next *replica.Batch) {
 		n.finish(batch.Number+1, ErrClosed) // it was not begun, and never will be
 		return nil
 	}
-	return n.goOn()
+	return n.goOn(took, answered)
 }
 
 // proceed applies what others sent in the batch that is durable, a portion at
@@ -129,42 +131,49 @@ func (n *Node) proceed(more bool) (err error) {
 }
 
 // goOn seals the next batch, if it need not wait, gives the answers and lets
-// go of the lock.
-func (n *Node) goOn() (next *replica.Batch) {
+// go of the lock. The batch before took so long, and answered so many calls.
+func (n *Node) goOn(took time.Duration, answered int) (next *replica.Batch) {
 	switch {
 	case n.cfg.Durability.Interval > 0:
 	case n.replica.MayGather():
 		n.kickLater()
-	case n.company.expect(len(n.answered), n.pendingCalls()):
-		n.awaitCompany()
+	case !n.replica.Crowded() && n.awaitsCompany(took, answered):
 	default:
 		next = n.replica.SealBatch(n.now())
 	}
-	answered, delays := n.takeAnswered(), n.replica.Delays()
+	calls, delays := n.takeAnswered(), n.replica.Delays()
 	n.unlockAndSend()
 	for _, d := range delays {
 		n.meters.remote.Observe(d.Seconds())
 	}
 	if next != nil {
-		n.intake.wakeLater(answered) // the disk first
+		n.intake.wakeLater(calls) // the disk first
 		return next
 	}
-	n.intake.wake(answered)
+	n.intake.wake(calls)
 	// Those whose answers just left may have more: one commit for all of them
 	// is cheaper than two.
 	runtime.Gosched()
 	return nil
 }
 
-// awaitCompany ends the wait for more callers in time.
-func (n *Node) awaitCompany() {
+// awaitsCompany tells whether the next commit waits for more callers, and sees
+// to it that the wait ends.
+func (n *Node) awaitsCompany(took time.Duration, answered int) bool {
+	patience := n.company.expect(took, answered, n.pendingCalls())
+	if patience == 0 {
+		return false
+	}
 	round := n.company.round
-	time.AfterFunc(companyPatience, func() {
+	time.AfterFunc(patience, func() {
 		n.mu.Lock()
-		n.company.giveUp(round)
+		over := n.company.giveUp(round)
 		n.mu.Unlock()
-		signal(n.kick)
+		if over {
+			signal(n.kick)
+		}
 	})
+	return true
 }
 
 // pendingCalls are those that wait for the next batch. The lock must be held.

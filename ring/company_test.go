@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+const commit = 400 * time.Microsecond
+
 func TestCompany(t *testing.T) {
 	var c company
 	for _, x := range []struct {
@@ -18,13 +20,20 @@ func TestCompany(t *testing.T) {
 		{32, 32, false}, {2, 60, false}, // half of them are there
 		{500, enoughCompany, false}, {500, enoughCompany - 1, true}, // a large commit waits for no more
 	} {
-		if got := c.expect(x.answered, x.pending); got != x.expect {
-			t.Errorf("%d were answered, %d wait: %v", x.answered, x.pending, got)
+		if got := c.expect(commit, x.answered, x.pending); got > 0 != x.expect {
+			t.Errorf("%d were answered, %d wait: %s", x.answered, x.pending, got)
 		}
 		c = company{}
 	}
-	if !c.expect(40, 2) || !c.waits(20) || c.waits(21) || c.waits(0) {
+	if c.expect(commit, 40, 2) == 0 || !c.waitsWith(20) || c.waitsWith(21) || c.waitsWith(0) {
 		t.Error("it waits for half, once")
+	}
+	for took, want := range map[time.Duration]time.Duration{
+		quickCommit - 1: 0, quickCommit: 2 * quickCommit, 300 * time.Microsecond: 600 * time.Microsecond, time.Second: companyPatience,
+	} {
+		if got := c.expect(took, 40, 2); got != want {
+			t.Errorf("after a commit of %s it waits for %s, want %s", took, got, want)
+		}
 	}
 }
 
@@ -34,7 +43,7 @@ func TestCompanyInVain(t *testing.T) {
 	var c company
 	waits := func(commits int) (n int) {
 		for range commits {
-			if c.expect(40, 2) {
+			if c.expect(commit, 40, 2) > 0 {
 				n++
 				c.giveUp(c.round)
 			}
@@ -47,10 +56,9 @@ func TestCompanyInVain(t *testing.T) {
 	if n := waits(100 * longestRest); n > 110 || n < 90 {
 		t.Errorf("%d waits of %d commits", n, 100*longestRest)
 	}
-	for !c.expect(40, 2) {
+	for c.expect(commit, 40, 2) == 0 {
 	}
-	c.giveUp(c.round - 1) // of an earlier wait
-	if !c.waits(20) || c.waits(21) {
+	if c.giveUp(c.round-1) || !c.waitsWith(20) || c.waitsWith(21) {
 		t.Error("the wait was ended by the end of another")
 	}
 	if n := waits(20); n < 3 {

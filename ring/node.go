@@ -48,6 +48,7 @@ type Node struct {
 	taken    []*call            // of takeIn
 	places   []tickets.Place    // of findAll
 	answered []*call            // to be woken once the lock is free
+	company  company
 	// caughtUp is set for good once the node had what others had.
 	caughtUp bool
 	changed  chan struct{} // closed and replaced when what waits may look again
@@ -66,8 +67,7 @@ type Node struct {
 	stop      chan struct{}
 	done      sync.WaitGroup
 	closing   atomic.Bool
-	gathering atomic.Bool // a kick is on its way
-	company   company
+	gathering atomic.Bool  // a kick is on its way
 	called    atomic.Int64 // when updates were last asked for here, on the monotonic clock
 	commits   atomic.Uint64
 	sent      atomic.Uint64

@@ -96,7 +96,9 @@ func (t *Table) touchRows(places []Place) {
 		b := &x.buckets[p.hash&uint64(len(x.buckets)-1)]
 		if low, high := b.match(tagOf(p.hash)); low|uint64(high) != 0 {
 			r := t.rows.at(b.slots[first(low, high)])
-			if p.hint = r.name; r.total == math.MinInt64 { // half of the rows lie in two lines of the cache
+			// Half of the rows lie in two lines of the cache: both are read. No
+			// total is likely to be that one, and if it is, its name is not touched.
+			if p.hint = r.name; r.total == math.MinInt64 {
 				p.hint = noName
 			}
 		}

@@ -74,7 +74,7 @@ func (r *Replica) SealBatch(now Now) *Batch {
 // while the replica goes on, until the batch is persisted or refused.
 func (b *Batch) Encode() {
 	for i, run := range b.own {
-		b.Blocks[i].Run = b.enc.clone(run)
+		b.Blocks[i].Run = b.enc.encode(run)
 	}
 	b.own = nil
 }
@@ -85,8 +85,8 @@ type ownEncoder struct {
 	scratch []byte
 }
 
-// clone is the encoding of a run, in bytes of its own.
-func (e *ownEncoder) clone(run *tickets.Run) []byte {
+// encode is the encoding of a run, in bytes of its own.
+func (e *ownEncoder) encode(run *tickets.Run) []byte {
 	e.scratch = e.enc.AppendRun(e.scratch[:0], run)
 	return bytes.Clone(e.scratch)
 }

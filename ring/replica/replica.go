@@ -110,7 +110,7 @@ type Replica struct {
 	batch   batch // accumulating
 	flying  *batch
 	spare   []part // parts of ownTickets that wait for their next use
-	recent  recent // of NextBatch
+	recent  recent // of SealBatch
 	ownEnc  *ownEncoder
 	numbers uint64
 

@@ -39,7 +39,7 @@ func (n *node) commit() {
 	if n.writing != nil || n.sim.now < n.pause {
 		return
 	}
-	if b := n.replica.NextBatch(n.now()); b != nil {
+	if b := n.replica.SealBatch(n.now()); b != nil {
 		n.writing, n.written = b, false
 		if n.effect() {
 			n.store(b)
@@ -69,6 +69,7 @@ func (n *node) store(b *replica.Batch) {
 		case n.full:
 			n.do(life, func() { n.refused(b) })
 		default: // the disk works on while the process is paused
+			b.Encode() // late, as a node does: it must not matter what goes on meanwhile
 			n.disk.commit(s, b)
 			n.written = true
 			s.stored(n, b)

@@ -99,6 +99,7 @@ func (n *node) crash(step *Step) {
 	s := n.sim
 	s.Result.Crashes++
 	if n.writing != nil && !n.written && !n.full && n.rng.chance(0.5) {
+		n.writing.Encode()
 		n.disk.commit(s, n.writing)
 		s.stored(n, n.writing)
 	}
