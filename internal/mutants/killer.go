@@ -31,6 +31,7 @@ type suite struct {
 	limit     time.Duration
 	args      []string
 	real      bool // with disks, sockets and clocks: a failure has to repeat
+	race      bool // built with the race detector
 }
 
 // maxPrinted bounds the lines that are shown of a test that failed by chance.
@@ -50,6 +51,7 @@ var suites = []suite{
 	{name: "zmqbus", pkg: "ring/zmqbus", limit: 2 * time.Minute, real: true},
 	{name: "httpapi", pkg: "httpapi", limit: time.Minute, real: true},
 	{name: "ring", pkg: "ring", limit: 2 * time.Minute, real: true},
+	{name: "race", pkg: "ring", limit: 3 * time.Minute, args: []string{"-test.short"}, real: true, race: true},
 	{name: "simulator", pkg: "ring/simulator", limit: 90 * time.Second, args: []string{"-seeds", "100000"}},
 	{name: "blackbox", pkg: "internal/blackbox", limit: 4 * time.Minute, real: true},
 }
@@ -147,15 +149,15 @@ func (v *verdict) printed(test string) []string {
 
 // build makes the test binary of a package with an overlay, "" for none.
 func (b *bench) build(ctx context.Context, k killer, overlay string) (string, error) {
-	if overlay == "" && b.baseline[k.pkg] != "" {
-		return b.baseline[k.pkg], nil
+	if overlay == "" && b.baseline[k.name] != "" {
+		return b.baseline[k.name], nil
 	}
 	binary := filepath.Join(b.dir, k.name+".test")
 	if overlay == "" {
 		binary = filepath.Join(b.dir, "baseline-"+k.name+".test")
-		b.baseline[k.pkg] = binary
+		b.baseline[k.name] = binary
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay="+overlay, "-o", binary, "./"+k.pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-race="+strconv.FormatBool(k.race), "-overlay="+overlay, "-o", binary, "./"+k.pkg)
 	cmd.Dir = b.root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("it does not compile with %s: %w\n%s", k.pkg, err, out)
