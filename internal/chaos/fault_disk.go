@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,8 +58,8 @@ func (f *struck) strace(n *node, args ...string) (log string, detach func(), err
 	}, nil
 }
 
-// failingSync makes one fsync fail, that of a commit's data or that of its head.
-// The node must stop; sometimes its machine does so too.
+// failingSync makes fsyncs fail: of commits to the journal, or of what moves
+// them to the ledger. The node must stop; sometimes its machine does so too.
 func (f *struck) failingSync(ctx context.Context) error {
 	n := f.victim(ctx)
 	if n == nil {
@@ -66,7 +67,7 @@ func (f *struck) failingSync(ctx context.Context) error {
 	}
 	defer n.release()
 	done := n.expect()
-	which := 1 + f.draw.IntN(6)
+	which := 1 + f.draw.IntN(6) // of each thread
 	log, detach, err := f.strace(n, "-e", "trace=fdatasync,pwrite64", "-e", fmt.Sprint("inject=fdatasync:error=EIO:when=", which))
 	if err != nil {
 		return err
@@ -75,16 +76,16 @@ func (f *struck) failingSync(ctx context.Context) error {
 	case <-done:
 	case <-time.After(3 * time.Second):
 	}
+	detach() // nothing fails any more, and all is in the log
 	if f.failedSyncs(log) == 0 {
 		f.count("failing fsync: none failed", 1)
 	} else { // it answers who waits, and then ends
 		select {
 		case <-done:
 		case <-time.After(Patience):
-			f.violate("%s did not stop after an fsync of its ledger failed", n.host)
+			f.violate("%s did not stop after an fsync of its journal or ledger failed", n.host)
 		}
 	}
-	detach()
 	n.kill()
 	if _, skipped := f.skipped["power cut"]; !skipped && f.draw.IntN(2) == 0 {
 		if err := n.disk.shutdown(f.flags()); err != nil {
@@ -100,42 +101,73 @@ func (f *struck) failingSync(ctx context.Context) error {
 	return n.start()
 }
 
-var (
-	writes = regexp.MustCompile(`pwrite64\(\d+<.*/(\w+)\.db>, .*, (\d+)\)? `)
-	syncs  = regexp.MustCompile(`fdatasync\(\d+<.*/(\w+)\.db>`)
-)
-
-// failedSyncs counts which fsyncs of a ledger failed: before the head page of a
-// commit was written, or after.
-func (f *struck) failedSyncs(log string) (failed int) {
+// failedSyncs counts the fsyncs that failed in a log of strace, and returns how
+// many of them a node must not survive.
+func (f *struck) failedSyncs(log string) (fatal int) {
 	file, err := os.Open(log)
 	if err != nil {
+		f.violate("%v", err)
 		return 0
 	}
 	defer file.Close()
-	wrote, syncing := make(map[string]string), make(map[string]string) // by file, by thread
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		thread, _, _ := strings.Cut(lines.Text(), " ")
-		if m := writes.FindStringSubmatch(lines.Text()); m != nil {
-			wrote[m[1]] = m[2]
-		} else if m := syncs.FindStringSubmatch(lines.Text()); m != nil {
-			syncing[thread] = m[1]
+	for of, n := range syncFailures(file) {
+		f.count("failing fsync: "+of, n)
+		if of != ofIndex {
+			fatal += n
 		}
-		if !strings.Contains(lines.Text(), "INJECTED") {
-			continue
+	}
+	return fatal
+}
+
+// What an fsync that failed was to make durable. The index is made anew after
+// that; after the others it is open what was committed.
+const (
+	ofJournal = "of the journal"
+	ofData    = "of the ledger, data"
+	ofHead    = "of the ledger, a head page"
+	ofIndex   = "of the index"
+)
+
+var (
+	writes = regexp.MustCompile(`pwrite64\(\d+<.*/ledger\.db>, .*, (\d+)\)? `)
+	syncs  = regexp.MustCompile(`fdatasync\(\d+<.*/(journal\.\d+|ledger\.db|index\.db)>`)
+)
+
+// syncFailures counts the failures that strace made in its log, by what they
+// were of. A call that another thread interrupts stands there in two parts.
+func syncFailures(log io.Reader) map[string]int {
+	failed := make(map[string]int)
+	head := false                      // a head page is the last of the ledger that was written
+	syncing := make(map[string]string) // by thread: what its fsync under way is of
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		line := lines.Text()
+		thread, _, _ := strings.Cut(line, " ")
+		if m := writes.FindStringSubmatch(line); m != nil {
+			head = m[1] == "0" || m[1] == "4096"
+		} else if m := syncs.FindStringSubmatch(line); m != nil {
+			syncing[thread] = syncOf(m[1], head)
 		}
-		switch at := wrote["ledger"]; {
-		case syncing[thread] != "ledger":
-			f.count("failing fsync: of the index", 1)
-			continue
-		case at == "0" || at == "4096":
-			f.count("failing fsync: of a head page", 1)
-		default:
-			f.count("failing fsync: of data", 1)
+		if of := syncing[thread]; of != "" && strings.Contains(line, "INJECTED") {
+			failed[of]++
 		}
-		failed++
+		if strings.Contains(line, "fdatasync") && !strings.Contains(line, "<unfinished") {
+			delete(syncing, thread)
+		}
 	}
 	return failed
+}
+
+func syncOf(file string, head bool) string {
+	switch {
+	case file == "index.db":
+		return ofIndex
+	case file != "ledger.db":
+		return ofJournal
+	case head:
+		return ofHead
+	default:
+		return ofData
+	}
 }
 
 func (f *struck) slowSync(ctx context.Context) error {
