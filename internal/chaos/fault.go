@@ -15,6 +15,7 @@ import (
 type Fault struct {
 	Name string
 	lone bool // nothing else may be wrong meanwhile
+	long bool // every node notices that a member is gone, the first time and half of the others
 	// strike breaks something, waits, and mends it. It returns early, and mends,
 	// when ctx ends. An error means that the machine did not do as told.
 	strike func(f *struck, ctx context.Context) error
@@ -27,13 +28,16 @@ type struck struct {
 	hold  time.Duration // how long it is to last
 	keep  int           // processes of the first so many nodes are not ended
 	nodes []*node       // all
+
+	missed bool // it had no effect
 }
 
 // Faults are all kinds.
 func Faults() []Fault {
 	return []Fault{
-		{Name: "kill", strike: (*struck).killed}, {Name: "stop", strike: (*struck).stopped}, {Name: "pause", strike: (*struck).paused},
-		{Name: "partition", strike: (*struck).partition}, {Name: "deaf", strike: (*struck).deaf}, {Name: "unheard", strike: (*struck).unheard},
+		{Name: "kill", long: true, strike: (*struck).killed}, {Name: "stop", strike: (*struck).stopped},
+		{Name: "pause", long: true, strike: (*struck).paused}, {Name: "partition", long: true, strike: (*struck).partition},
+		{Name: "deaf", long: true, strike: (*struck).deaf}, {Name: "unheard", long: true, strike: (*struck).unheard},
 		{Name: "cut link", strike: (*struck).cutLink}, {Name: "packet loss", strike: (*struck).packetLoss},
 		{Name: "answers lost", strike: (*struck).answersLost}, {Name: "delay", strike: (*struck).delayed},
 		{Name: "clock jump", strike: (*struck).clockJump}, {Name: "power cut", strike: (*struck).powerCut},
@@ -55,38 +59,66 @@ func Only(names ...string) (some []Fault) {
 	return some
 }
 
-// nemesis strikes until ctx ends: every kind once before any comes again, up to
-// two at a time, and some of them alone. It mends everything before it returns.
+// nemesis strikes until the time of the plan is over and every kind has struck
+// once, or ctx ends: every kind once before any comes again, up to two at a time,
+// and some of them alone. It mends everything before it returns.
 func (r *Ring) nemesis(ctx context.Context, p *Plan) {
 	draw := r.source()
 	var under sync.WaitGroup
 	defer under.Wait()
 	slots := make(chan struct{}, 2)
-	var deck []Fault
-	for ctx.Err() == nil {
-		if len(deck) == 0 {
-			deck = r.shuffled(p.Faults, draw)
-		}
+	begun := time.Now()
+	for round := 0; ; round++ {
+		deck := r.shuffled(p.Faults, draw)
 		if len(deck) == 0 { // all are skipped
-			<-ctx.Done()
+			wait(ctx, p.Duration)
 			return
 		}
-		f := deck[0]
-		deck = deck[1:]
-		s := &struck{Ring: r, draw: rand.New(rand.NewPCG(draw.Uint64(), draw.Uint64())), keep: p.Keep, nodes: r.nodes}
-		s.hold = p.Hold/4 + time.Duration(draw.Int64N(int64(p.Hold)))
-		pause := time.Duration(draw.Int64N(int64(p.Pause) + 1))
-		if f.lone {
-			under.Wait()
-			r.alone(ctx, f, s)
-		} else {
-			slots <- struct{}{}
-			under.Go(func() {
-				defer func() { <-slots }()
-				r.strike(ctx, f, s)
-			})
+		for _, f := range deck {
+			if ctx.Err() != nil || round > 0 && time.Since(begun) > p.Duration {
+				return
+			}
+			s := &struck{Ring: r, draw: rand.New(rand.NewPCG(draw.Uint64(), draw.Uint64())), keep: p.Keep, nodes: r.nodes}
+			s.hold = p.Hold/4 + time.Duration(draw.Int64N(int64(p.Hold)))
+			if f.long && (round == 0 || draw.IntN(2) == 0) {
+				s.hold = r.noticeBound(true) + 500*time.Millisecond + time.Duration(draw.Int64N(int64(2*time.Second)))
+			}
+			pause := time.Duration(draw.Int64N(int64(p.Pause) + 1))
+			if f.lone {
+				under.Wait()
+				r.alone(ctx, f, s)
+			} else {
+				slots <- struct{}{}
+				under.Go(func() {
+					defer func() { <-slots }()
+					r.strike(ctx, f, s)
+				})
+			}
+			wait(ctx, pause)
 		}
-		wait(ctx, pause)
+	}
+}
+
+// unseen complains of a nemesis without effect: of kinds that did not strike
+// though they may, and if nobody was asked about the ring while a member was
+// gone for so long that all must have noticed.
+func (r *Ring) unseen(p *Plan) {
+	r.mu.Lock()
+	var missing []string
+	long := false
+	for _, f := range p.Faults {
+		if _, skipped := r.skipped[f.Name]; !skipped && r.counts["fault "+f.Name] == 0 {
+			missing = append(missing, f.Name)
+		}
+		long = long || f.long
+	}
+	blind := long && r.counts[looksWhileOut] == 0
+	r.mu.Unlock()
+	if len(missing) > 0 {
+		r.violate("faults that did not strike: %q", missing)
+	}
+	if blind {
+		r.violate("coherence was never judged: no answer came while a member was gone for longer than %s", r.noticeBound(false))
 	}
 }
 
@@ -118,7 +150,9 @@ func (r *Ring) strike(ctx context.Context, f Fault, s *struck) {
 	if err := f.strike(s, ctx); err != nil {
 		r.violate("fault %q: %v", f.Name, err)
 	}
-	r.count("fault "+f.Name, 1)
+	if !s.missed {
+		r.count("fault "+f.Name, 1)
+	}
 	r.Log("%s %s: %s", begun.Format("15:04:05.000"), f.Name, time.Since(begun).Round(time.Millisecond))
 }
 
@@ -166,7 +200,7 @@ func (f *struck) killed(ctx context.Context) error {
 		wait(ctx, time.Duration(f.draw.IntN(80))*time.Millisecond)
 		n.kill()
 	}
-	end := f.out(n.host + " was killed")
+	end := f.out(outage{what: n.host + " was killed", host: n.host})
 	wait(ctx, f.hold)
 	end()
 	return n.start()
@@ -181,7 +215,7 @@ func (f *struck) stopped(ctx context.Context) error {
 	if err := n.stop(); err != nil {
 		return err
 	}
-	end := f.out(n.host + " was stopped")
+	end := f.out(outage{what: n.host + " was stopped", host: n.host})
 	wait(ctx, f.hold/2)
 	end()
 	return n.start()
@@ -196,22 +230,22 @@ func (f *struck) paused(ctx context.Context) error {
 	if err := n.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	end := f.out(n.host + " was paused")
+	end := f.out(outage{what: n.host + " was paused", host: n.host})
 	wait(ctx, f.hold)
 	end()
 	return n.signal(syscall.SIGCONT)
 }
 
-// severed cuts the directions for a while.
-func (f *struck) severed(ctx context.Context, what string, links [][2]int) error {
+// severed cuts the directions for a while; nil is no outage.
+func (f *struck) severed(ctx context.Context, o *outage, links [][2]int) error {
 	for _, l := range links {
 		if err := f.net.cut(l[0], l[1]); err != nil {
 			return err
 		}
 	}
 	end := func() {}
-	if what != "" {
-		end = f.out(what)
+	if o != nil {
+		end = f.out(*o)
 	}
 	wait(ctx, f.hold)
 	end()
@@ -232,19 +266,19 @@ func (f *struck) partition(ctx context.Context) error {
 			links = append(links, [2]int{a, b}, [2]int{b, a})
 		}
 	}
-	return f.severed(ctx, fmt.Sprintf("the partition of %v from %v", order[:side], order[side:]), links)
+	return f.severed(ctx, &outage{what: fmt.Sprintf("the partition of %v from %v", order[:side], order[side:])}, links)
 }
 
 // deaf cuts all that one node could hear.
 func (f *struck) deaf(ctx context.Context) error {
 	links, host := f.around(true)
-	return f.severed(ctx, host+" went deaf", links)
+	return f.severed(ctx, &outage{what: host + " went deaf", host: host, heard: true}, links)
 }
 
 // unheard cuts all that could be heard of one node.
 func (f *struck) unheard(ctx context.Context) error {
 	links, host := f.around(false)
-	return f.severed(ctx, host+" was heard no more", links)
+	return f.severed(ctx, &outage{what: host + " was heard no more", host: host}, links)
 }
 
 func (f *struck) around(inward bool) (links [][2]int, host string) {
@@ -264,7 +298,7 @@ func (f *struck) around(inward bool) (links [][2]int, host string) {
 // cutLink cuts one direction of one link; the ring may still be whole.
 func (f *struck) cutLink(ctx context.Context) error {
 	order := f.draw.Perm(len(f.nodes))
-	return f.severed(ctx, "", [][2]int{{order[0], order[1]}})
+	return f.severed(ctx, nil, [][2]int{{order[0], order[1]}})
 }
 
 func (f *struck) packetLoss(ctx context.Context) error {
@@ -290,8 +324,12 @@ func (f *struck) delayed(ctx context.Context) error {
 	links := f.net.delayable()
 	p := f.net.proxies[links[f.draw.IntN(len(links))]]
 	p.delay.Store(int64(50*time.Millisecond) + f.draw.Int64N(int64(700*time.Millisecond)))
+	before := p.late.Load()
 	wait(ctx, f.hold)
 	p.delay.Store(0)
+	late := p.late.Load() - before
+	f.count("delay: chunks that came late", int(late))
+	f.missed = late == 0
 	return nil
 }
 

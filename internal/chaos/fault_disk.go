@@ -28,7 +28,7 @@ func (f *struck) powerCut(ctx context.Context) error {
 		return err
 	}
 	n.kill()
-	end := f.out(n.host + " lost power")
+	end := f.out(outage{what: n.host + " lost power", host: n.host})
 	wait(ctx, f.hold/2)
 	if err := n.disk.remount(); err != nil {
 		return err
@@ -58,6 +58,10 @@ func (f *struck) strace(n *node, args ...string) (log string, detach func(), err
 	}, nil
 }
 
+// mostIdle is how long a node under load may go without any fsync of a thread
+// that had one before.
+const mostIdle = 6 * time.Second
+
 // failingSync makes fsyncs fail: of commits to the journal, or of what moves
 // them to the ledger. The node must stop; sometimes its machine does so too.
 func (f *struck) failingSync(ctx context.Context) error {
@@ -74,11 +78,12 @@ func (f *struck) failingSync(ctx context.Context) error {
 	}
 	select {
 	case <-done:
-	case <-time.After(3 * time.Second):
+	case <-time.After(mostIdle):
 	}
 	detach() // nothing fails any more, and all is in the log
 	if f.failedSyncs(log) == 0 {
 		f.count("failing fsync: none failed", 1)
+		f.missed = true
 	} else { // it answers who waits, and then ends
 		select {
 		case <-done:
@@ -95,7 +100,7 @@ func (f *struck) failingSync(ctx context.Context) error {
 			return err
 		}
 	}
-	end := f.out(n.host + " had a failing disk")
+	end := f.out(outage{what: n.host + " had a failing disk", host: n.host})
 	wait(ctx, f.hold/2)
 	end()
 	return n.start()
@@ -176,13 +181,17 @@ func (f *struck) slowSync(ctx context.Context) error {
 		return nil
 	}
 	defer n.release()
-	_, detach, err := f.strace(n, "-e", "trace=fdatasync", "-e", fmt.Sprint("inject=fdatasync:delay_enter=", 20_000+f.draw.IntN(800_000)))
+	log, detach, err := f.strace(n, "-e", "trace=fdatasync", "-e", fmt.Sprint("inject=fdatasync:delay_enter=", 20_000+f.draw.IntN(800_000)))
 	if err != nil {
 		return err
 	}
 	wait(ctx, f.hold)
 	detach()
-	return nil
+	text, err := os.ReadFile(log)
+	slow := strings.Count(string(text), "(DELAYED)")
+	f.count("slow fsync: delayed", slow)
+	f.missed = slow == 0
+	return err
 }
 
 func (f *struck) fullDisk(ctx context.Context) error {
@@ -208,7 +217,7 @@ func (f *struck) exchange(ctx context.Context, n *node, replace func() error) er
 	ahead := f.ahead
 	f.mu.Unlock()
 	f.Log("%s loses its disk", n.host)
-	end := f.out(n.host + " lost its disk")
+	end := f.out(outage{what: n.host + " lost its disk", host: n.host})
 	if err := n.wipe(); err != nil {
 		return err
 	}

@@ -118,24 +118,56 @@ func TestFactsDoNotChange(t *testing.T) {
 }
 
 func TestOutagesAreNoticed(t *testing.T) {
-	topo, draw := "full-mesh", rand.New(rand.NewPCG(1, 1))
-	r := ringOnPaper(t, topo, draw)
-	end := r.out("somebody left")
-	o := r.outages[0]
-	o.begin = t0
-	after := t0.Add(r.noticeBound())
-	if r.outDuring(after.Add(-1), after) != nil {
-		t.Error("before the bound coherent may still be true")
+	for _, c := range []struct {
+		what, asked string
+		out         outage
+		later       bool // by a peer timeout
+	}{
+		{"killed", "a", outage{host: "b"}, false},
+		{"cut off, and asked itself", "b", outage{host: "b"}, true},
+		{"deaf", "a", outage{host: "b", heard: true}, true},
+		{"partition", "a", outage{}, false},
+	} {
+		r := ringOnPaper(t, "full-mesh", rand.New(rand.NewPCG(1, 1)))
+		end := r.out(c.out)
+		o := r.outages[0]
+		o.begin = t0
+		after := t0.Add(r.noticeBound(c.later))
+		if r.outDuring(c.asked, after.Add(-1), after) != nil {
+			t.Errorf("%s: before the bound coherent may still be true", c.what)
+		}
+		if r.outDuring(c.asked, after.Add(1), after.Add(2)) == nil {
+			t.Errorf("%s: after the bound coherent must be false", c.what)
+		}
+		end()
+		o.end = after.Add(3)
+		if r.outDuring(c.asked, after.Add(1), after.Add(4)) != nil {
+			t.Errorf("%s: who is back may be heard before the answer", c.what)
+		}
+		t.Logf("%s: coherent has to be false after %s", c.what, r.noticeBound(c.later))
 	}
-	if r.outDuring(after.Add(1), after.Add(2)) == nil {
-		t.Error("after the bound coherent must be false")
+}
+
+func TestCoherenceIsJudged(t *testing.T) {
+	r := ringOnPaper(t, "full-mesh", nil)
+	plan := &Plan{Faults: Only("kill")}
+	r.unseen(plan)
+	if len(r.Violations()) != 2 {
+		t.Errorf("no fault struck, and nobody was asked: %q", r.Violations())
 	}
-	end()
-	o.end = after.Add(3)
-	if r.outDuring(after.Add(1), after.Add(4)) != nil {
-		t.Error("who is back may be heard before the answer")
+	r.out(outage{host: "b"})
+	r.outages[0].begin = t0
+	o := &observer{ring: r, node: &node{ring: r, host: "a"}}
+	o.judge(sample{run: 1, sent: t0.Add(time.Minute), got: t0.Add(time.Minute)})
+	r.count("fault kill", 1)
+	r.unseen(plan)
+	if len(r.Violations()) != 2 {
+		t.Errorf("it struck, somebody was asked, and answered well: %q", r.Violations())
 	}
-	t.Logf("coherent has to be false %s after an outage began", r.noticeBound())
+	o.judge(sample{run: 1, sent: t0.Add(time.Minute), got: t0.Add(time.Minute), coherent: true})
+	if len(r.Violations()) != 3 {
+		t.Error("coherent may be true for ever")
+	}
 }
 
 func TestFinalThroughDoesNotGoBack(t *testing.T) {

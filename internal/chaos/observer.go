@@ -73,22 +73,31 @@ func (o *observer) judge(s sample) {
 	if s.run == o.last.run && s.final.Before(o.last.final) {
 		o.ring.violate("%s: final_through went back from %s to %s", o.node.host, stamp(o.last.final), stamp(s.final))
 	}
+	out := o.ring.outDuring(o.node.host, s.sent, s.got)
+	if out != nil {
+		o.ring.count(looksWhileOut, 1)
+	}
 	if !s.coherent {
 		return
 	}
 	o.ring.count("looks at coherence that were true", 1)
-	if out := o.ring.outDuring(s.sent, s.got); out != nil {
+	if out != nil {
 		o.ring.violate("%s: coherent is true %s after %s began", o.node.host, s.sent.Sub(out.begin), out.what)
 	}
 }
 
-// outDuring is an outage that began so long before the question that every node
-// must have noticed, and went on until the answer.
-func (r *Ring) outDuring(sent, got time.Time) *outage {
-	bound := r.noticeBound()
+// looksWhileOut counts the answers that had to be false.
+const looksWhileOut = "looks during a noticed outage"
+
+// outDuring is an outage that began so long before the question that the node
+// asked must have noticed, and went on until the answer.
+func (r *Ring) outDuring(asked string, sent, got time.Time) *outage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, o := range slices.Backward(r.outages) {
+		// What a member that is not heard hears of others may say for another
+		// timeout that they hear all.
+		bound := r.noticeBound(o.heard || o.host == asked)
 		if o.begin.Add(bound).Before(sent) && (o.end.IsZero() || o.end.After(got)) {
 			return o
 		}
@@ -97,14 +106,19 @@ func (r *Ring) outDuring(sent, got time.Time) *outage {
 }
 
 // noticeBound is after how long coherent must be false everywhere: the bound of
-// docs/GUARANTEES.md for a member that hears nobody, with a second for latency.
-func (r *Ring) noticeBound() time.Duration {
+// docs/GUARANTEES.md, with a second for latency; heard is for a member that hears
+// nobody and is heard.
+func (r *Ring) noticeBound(heard bool) time.Duration {
 	timeout, ping := time.Duration(0), time.Duration(0)
 	for _, host := range r.topo.Members() {
 		t := r.topo.TimersFor(host)
 		timeout, ping = max(timeout, t.PeerTimeout), max(ping, t.PingInterval)
 	}
-	return 2*timeout + time.Duration(r.topo.Diameter()+2)*ping + time.Second
+	bound := timeout + time.Duration(r.topo.Diameter()+2)*ping + time.Second
+	if heard {
+		bound += timeout
+	}
+	return bound
 }
 
 // read notes what a counter was when it was final last, and looks whether

@@ -18,7 +18,8 @@ const (
 type proxy struct {
 	listener net.Listener
 	target   string
-	delay    atomic.Int64
+	delay    atomic.Int64 // of each chunk, in nanoseconds
+	late     atomic.Int64 // chunks that were delayed
 
 	mu    sync.Mutex
 	open  chan struct{} // closed while bytes may pass
@@ -108,7 +109,11 @@ func (p *proxy) carry(from, to net.Conn) {
 	for {
 		buffer := make([]byte, proxyChunk)
 		n, err := from.Read(buffer)
-		queue <- chunk{buffer[:n], time.Now().Add(time.Duration(p.delay.Load()))}
+		delay := time.Duration(p.delay.Load())
+		queue <- chunk{buffer[:n], time.Now().Add(delay)}
+		if delay > 0 {
+			p.late.Add(1)
+		}
 		if err != nil {
 			close(queue)
 			<-done

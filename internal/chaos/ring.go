@@ -54,6 +54,8 @@ type Ring struct {
 // outage is a time in which a member was dead, stopped or cut off.
 type outage struct {
 	what       string
+	host       string    // of the member, if it is one
+	heard      bool      // it is heard, and hears nobody
 	begin, end time.Time // end is zero while it lasts
 }
 
@@ -224,11 +226,11 @@ func (r *Ring) count(what string, n int) {
 
 // out notes that a member is gone from now on; the function returned ends it.
 // It is called once it is gone, and ended before it comes back.
-func (r *Ring) out(what string) (end func()) {
-	o := &outage{what: what, begin: time.Now()}
+func (r *Ring) out(o outage) (end func()) {
+	o.begin = time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.outages = append(r.outages, o)
+	r.outages = append(r.outages, &o)
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()

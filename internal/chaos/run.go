@@ -15,8 +15,8 @@ import (
 type Plan struct {
 	Load      Load
 	Faults    []Fault
-	Duration  time.Duration
-	Hold      time.Duration                      // of a fault: from a quarter to one and a quarter of it
+	Duration  time.Duration                      // longer if not every kind has struck by then
+	Hold      time.Duration                      // of a fault: from a quarter to one and a quarter of it; some last until all have noticed
 	Pause     time.Duration                      // longest between the beginnings of two faults
 	Keep      int                                // processes of the first so many nodes are not ended
 	Look      time.Duration                      // of the observers, between two questions
@@ -32,7 +32,7 @@ func (r *Ring) Run(ctx context.Context, p Plan) error {
 	}
 	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLooking()
-	troubled, calm := context.WithTimeout(ctx, p.Duration)
+	troubled, calm := context.WithCancel(ctx)
 	defer calm()
 	var observing, working sync.WaitGroup
 	r.observers(looking, p.Look, p.Load.Counters, &observing)
@@ -44,6 +44,10 @@ func (r *Ring) Run(ctx context.Context, p Plan) error {
 		working.Go(func() { p.Meanwhile(troubled, r) })
 	}
 	r.nemesis(troubled, &p)
+	calm()
+	if ctx.Err() == nil {
+		r.unseen(&p)
+	}
 	working.Wait()
 	healed := time.Now()
 	last, err := r.settle(healed)
