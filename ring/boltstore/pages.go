@@ -197,13 +197,16 @@ type cell struct {
 	key, value []byte
 }
 
-// leafCell takes record i out of a leaf page.
-func (p *pageFile) leafCell(id uint64, page []byte, i, count int) (c cell, err error) {
+// bbolt puts what belongs to the elements of a page behind the last of them, without a gap, in
+// their order, into a page that was clear. So a page whose count is less than it was is noticed:
+// what follows the elements that it still has is not the first one's.
+
+// leafCell takes record i out of a leaf page, where it must stand at from.
+func (p *pageFile) leafCell(id uint64, page []byte, i int, from uint64) (c cell, err error) {
 	at := pageHeader + i*pageElement
 	e := page[at:]
 	flags, pos, ksize, vsize := native.Uint32(e), uint64(native.Uint32(e[4:])), uint64(native.Uint32(e[8:])), uint64(native.Uint32(e[12:]))
-	from := uint64(at) + pos
-	if flags > leafBucket || ksize == 0 || from < uint64(pageHeader+count*pageElement) || from+ksize+vsize > uint64(len(page)) {
+	if flags > leafBucket || ksize == 0 || uint64(at)+pos != from || from+ksize+vsize > uint64(len(page)) {
 		return c, p.bad(id, "record %d does not fit", i)
 	}
 	return cell{flags == leafBucket, page[from : from+ksize], page[from+ksize : from+ksize+vsize]}, nil
@@ -216,12 +219,17 @@ func (p *pageFile) leaf(id uint64, page, low, high []byte, visit func(cell) erro
 	if native.Uint16(page[8:]) != flagLeaf || len(page) < pageHeader+count*pageElement {
 		return p.bad(id, "it is not the leaf page it should be")
 	}
+	if rest := page[pageHeader:]; count == 0 && len(bytes.TrimLeft(rest, "\x00")) > 0 {
+		return p.bad(id, "it has no records, but is not empty")
+	}
 	var last []byte
+	from := uint64(pageHeader + count*pageElement)
 	for i := range count {
-		c, err := p.leafCell(id, page, i, count)
+		c, err := p.leafCell(id, page, i, from)
 		if err != nil {
 			return err
 		}
+		from += uint64(len(c.key) + len(c.value))
 		if i > 0 && bytes.Compare(last, c.key) >= 0 || bytes.Compare(c.key, low) < 0 || high != nil && bytes.Compare(c.key, high) >= 0 {
 			return p.bad(id, "record %d is out of order", i)
 		}
