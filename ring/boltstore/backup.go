@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -130,7 +131,8 @@ func unpack(r io.Reader, path string) (l label, err error) {
 		if err != nil {
 			return backupError(err, len(files))
 		}
-		if head.Name != name || head.Typeflag != tar.TypeReg || head.Size > limit {
+		// A file of holes is as long as it says, and takes no bytes of the stream.
+		if head.Name != name || head.Typeflag != tar.TypeReg || head.Size > limit || isSparse(head) {
 			return foreign("this is not a backup: %.40q stands where %s should", head.Name, name)
 		}
 		sum := sha256.New()
@@ -168,6 +170,15 @@ func unpack(r io.Reader, path string) (l label, err error) {
 		return l, damaged("the backup does not match its manifest")
 	}
 	return l, checkRestored(path, l)
+}
+
+func isSparse(head *tar.Header) bool {
+	for key := range head.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // backupError: before the first file, the stream is something else.

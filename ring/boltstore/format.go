@@ -225,7 +225,7 @@ func decodeMark(key, value []byte) (m replica.Mark, err error) {
 	switch {
 	case err != nil:
 		return m, err
-	case len(key) != 16 || len(v) < 8:
+	case len(key) != 16 || len(v) < 8 || key[8] > 0x7f: // no time is negative
 		return m, damaged("the mark under %x is of an unknown shape", key)
 	}
 	m.Slot = binary.BigEndian.Uint32(key)

@@ -141,6 +141,9 @@ func readCovers(meta *bbolt.Bucket) ([]uint64, error) {
 		return nil, nil
 	}
 	b, err := unseal(tagIndexMeta, keyCovers, v)
+	if err == nil && len(b)%8 != 0 {
+		err = damaged("%s: what it covers is of an unknown shape", indexName)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -59,8 +59,9 @@ func entries(record []byte, visit func(tag byte, key, value []byte) error) error
 		if len(record) < 2 || len(record)-2 < int(record[1]) {
 			return damaged("a record of the journal ends early")
 		}
-		tag, key := record[0], record[2:2+record[1]]
-		record = record[2+record[1]:]
+		end := 2 + int(record[1])
+		tag, key := record[0], record[2:end]
+		record = record[end:]
 		n, used := binary.Uvarint(record)
 		if used <= 0 || n > uint64(len(record)-used) {
 			return damaged("a record of the journal ends early")

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -95,6 +96,9 @@ func (s *Store) replay(number uint64, record []byte) error {
 			return err
 		case tagMeta:
 			node, err := unseal(tagMeta, key, value)
+			if err == nil && !bytes.Equal(key, keyNode) {
+				err = damaged("record %d of the journal has a record of the ledger's own, %.20q", number, key)
+			}
 			s.meta = slices.Clone(node)
 			return err
 		}
