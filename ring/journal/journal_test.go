@@ -359,20 +359,3 @@ func TestFilesThatAreNotThere(t *testing.T) {
 		}
 	}
 }
-
-func FuzzRead(f *testing.F) {
-	w := &Journal{next: 3}
-	w.seal([]byte("a record"), 0)
-	f.Add(w.buf, []byte{})
-	w.next = 4
-	w.seal(make([]byte, 2000), 0)
-	f.Add(make([]byte, 512), w.buf)
-	f.Fuzz(func(t *testing.T, a, b []byte) {
-		dir := write(t, [2][]byte{a, b})
-		c, err := Read(dir, 2, false)
-		s, salvageErr := Read(dir, 2, true)
-		if salvageErr != nil || err == nil && (s.Bad != nil || len(s.Records) != len(c.Records)) || err != nil && !errors.Is(err, ErrDamaged) {
-			t.Fatalf("%v, %v, %v", err, s.Bad, salvageErr)
-		}
-	})
-}
