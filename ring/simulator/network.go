@@ -16,7 +16,7 @@ type link struct {
 	cut      int // reasons not to be up
 	up       bool
 	stalled  time.Duration // until then nothing gets through
-	counted  bool          // as one by which a node hears and is heard
+	counted  bool          // as one by which something gets through
 	draining bool          // what was sent by a process that has ended still arrives
 	ended    time.Duration // that process, then
 	life     int           // of the connection
@@ -61,25 +61,11 @@ func (l *link) setUp(up bool) {
 	l.count()
 }
 
-// count lets the ends know whether anything gets through.
+// count notes whether anything gets through.
 func (l *link) count() {
-	if l.draining && l.stalled <= l.sim.now { // what was sent until the process ended arrives now
-		l.from.told.since, l.to.heard.since = max(l.from.told.since, l.ended), max(l.to.heard.since, l.ended)
-	}
-	through := l.up && l.stalled <= l.sim.now
-	if through == l.counted {
-		return
-	}
-	l.counted = through
-	by := 1
-	if !through {
-		by = -1
-	}
-	for _, count := range [...]*reach{&l.from.told, &l.to.heard} {
-		count.links += by
-		if count.links == 0 {
-			count.since = l.sim.now
-		}
+	if through := l.up && l.stalled <= l.sim.now; through != l.counted {
+		l.sim.reaching.changes()
+		l.counted = through
 	}
 }
 
@@ -98,6 +84,7 @@ func (l *link) reset(drain bool) {
 	}
 	life := l.life
 	l.draining, l.ended = true, l.sim.now
+	l.sim.reaching.arrives(l.from, l.to)
 	l.sim.in(wait, func() {
 		if l.life == life {
 			l.closed(true)

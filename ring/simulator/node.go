@@ -9,33 +9,25 @@ import (
 	"bluerings/topologies"
 )
 
-// reach counts the links that a node is heard by, or hears by.
-type reach struct {
-	links int
-	since time.Duration // there have been none, if there are none
-}
-
 // node is one host: its disk and clock, and a process that may be down or
 // stand still.
 type node struct {
-	sim         *Simulation
-	index       int
-	host        string
-	timers      topologies.EffectiveTimers
-	config      replica.Config
-	rng         source
-	in, out     []*link
-	told, heard reach
-	disk        *disk
-	strange     bool  // the disk was lost or put back, and may lack what was promised before
-	copy        *disk // to be put back some day
-	clock       clock
-	full        bool
-	slowDisk    time.Duration
-	slowNode    time.Duration
+	sim      *Simulation
+	index    int
+	host     string
+	timers   topologies.EffectiveTimers
+	config   replica.Config
+	rng      source
+	in, out  []*link
+	disk     *disk
+	strange  bool  // the disk was lost or put back, and may lack what was promised before
+	copy     *disk // to be put back some day
+	clock    clock
+	full     bool
+	slowDisk time.Duration
+	slowNode time.Duration
 
 	up, paused, closing bool
-	offSince            time.Duration // when it went down or was paused
 	started             time.Duration
 	life                int      // of the process: events of earlier lives are void
 	late                []func() // what happened while it was paused
@@ -97,6 +89,7 @@ func (n *node) online() bool { return n.up && !n.closing }
 // start boots a process on the disk.
 func (n *node) start() {
 	s := n.sim
+	s.reaching.changes()
 	n.life++
 	n.up, n.paused, n.closing, n.late, n.writing = true, false, false, nil, nil
 	n.started, n.pause, n.waiting, n.early = s.now, 0, nil, nil

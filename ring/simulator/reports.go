@@ -81,34 +81,6 @@ func required(log []record, f hlc.Timestamp) uint64 {
 	return uint64(through)
 }
 
-// coherentReport checks that nobody has been cut off for longer than a peer
-// timeout plus propagation.
-func (s *Simulation) coherentReport(n *node) {
-	bound := s.timers.PeerTimeout + time.Duration(s.diameter+2)*(s.timers.PingInterval+s.plan.Latency)
-	for _, m := range s.nodes {
-		if m == n {
-			continue
-		}
-		if d := m.cutOff(&m.told); d >= bound {
-			s.fail("coherent-bound", "%s says coherent, though nothing of %s arrived anywhere for %s", n.host, m.host, d)
-		}
-		if d := m.cutOff(&m.heard); d >= bound+s.timers.PeerTimeout {
-			s.fail("coherent-bound", "%s says coherent, though %s has heard nobody for %s", n.host, m.host, d)
-		}
-	}
-}
-
-// cutOff is how long a node has been down, or had no link of a kind.
-func (n *node) cutOff(r *reach) time.Duration {
-	switch {
-	case !n.up || n.paused:
-		return n.sim.now - n.offSince
-	case r.links > 0:
-		return 0
-	}
-	return n.sim.now - r.since
-}
-
 // mendTime is how long a ring may take to be whole again after the last fault.
 func (s *Simulation) mendTime() time.Duration { return 30*time.Second + 10*s.timers.PeerTimeout }
 

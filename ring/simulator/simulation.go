@@ -57,6 +57,7 @@ type Simulation struct {
 	troubled time.Duration // when the last fault ended, or will
 	lastBorn time.Duration // when the last ticket was stored by its minter
 	decoded  map[*byte]*decodedRun
+	reaching *reaching
 	*judge
 }
 
@@ -118,6 +119,7 @@ func (s *Simulation) setup() {
 		lk.from.out = append(lk.from.out, lk)
 		lk.to.in = append(lk.to.in, lk)
 	}
+	s.reaching = newReaching(s)
 	for _, n := range s.nodes {
 		n.config = n.configure()
 		s.in(n.rng.between(0, 2*time.Second), func() {

@@ -169,10 +169,10 @@ func (n *node) end() {
 }
 
 func (n *node) down() {
+	n.sim.reaching.changes()
 	n.up, n.paused, n.closing, n.late = false, false, false, nil
 	n.replica, n.table, n.writing, n.waiting = nil, nil, nil, nil
 	n.fuse, n.doom = 0, nil
-	n.offSince = n.sim.now
 	n.life++
 	n.resetLinks(true)
 }
@@ -198,12 +198,13 @@ func (n *node) stand(d time.Duration) {
 	}
 	s, life := n.sim, n.life
 	s.Result.Pauses++
+	s.reaching.changes()
 	n.paused = true
-	n.offSince = s.now
 	s.in(d, func() {
 		if n.life != life {
 			return
 		}
+		s.reaching.changes()
 		n.paused = false
 		late := n.late
 		n.late = nil
