@@ -89,6 +89,9 @@ func misrule(t *testing.T, plan chaos.Plan, c chaos.Config) {
 // buildChaos builds the program with a clock that can be set off.
 func buildChaos(t *testing.T) string {
 	t.Helper()
+	if err := watchSources(); err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(t.TempDir(), "bluerings")
 	args := []string{"build", "-tags", "chaos", "-o", path, "bluerings/cmd/bluerings"}
 	if os.Getenv("BLACKBOX_RACE") != "" {

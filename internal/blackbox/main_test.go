@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,8 +20,37 @@ import (
 // enough for a busy machine.
 const patience = 40 * time.Second
 
-// program is the binary under test.
-var program string
+// built is the binary under test.
+var built string
+
+// program is the binary under test, for a test that runs it.
+func program(t testing.TB) string {
+	t.Helper()
+	if err := watchSources(); err != nil {
+		t.Fatal(err)
+	}
+	return built
+}
+
+// watchSources opens what the program is built of. The go command keeps results
+// of tests for as long as what they import and the files and directories that
+// they open are the same; of a program that they build it knows nothing.
+var watchSources = sync.OnceValue(func() error {
+	ofModule := "{{with .Module}}{{if .Main}}{{$.Dir}}{{end}}{{end}}"
+	list := exec.Command("go", "list", "-deps", "-f", ofModule, "bluerings/cmd/bluerings")
+	list.Stderr = os.Stderr
+	dirs, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("list the packages of the program: %w", err)
+	}
+	for _, dir := range strings.Fields(string(dirs)) {
+		if _, err := os.ReadDir(dir); err != nil { // sizes and times of its files are noted
+			return err
+		}
+	}
+	_, err = os.ReadFile(filepath.Join("..", "..", "go.sum")) // versions of all else
+	return err
+})
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -37,8 +67,8 @@ func buildAndRun(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	program = filepath.Join(dir, "bluerings")
-	build := exec.Command("go", "build", "-o", program, "bluerings/cmd/bluerings")
+	built = filepath.Join(dir, "bluerings")
+	build := exec.Command("go", "build", "-o", built, "bluerings/cmd/bluerings")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return 1, fmt.Errorf("build the program: %w", err)

@@ -49,7 +49,7 @@ func (l *lines) String() string {
 func serve(t *testing.T, http string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, url: "http://" + http, done: make(chan struct{})}
-	p.cmd = exec.Command(program, append([]string{"serve", "--http", http}, args...)...)
+	p.cmd = exec.Command(program(t), append([]string{"serve", "--http", http}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -267,7 +267,7 @@ func run(t *testing.T, args ...string) (code int, output string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	text, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+	text, err := exec.CommandContext(ctx, program(t), args...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("%v: %v", args, err)
