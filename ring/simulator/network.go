@@ -152,7 +152,12 @@ func (l *link) stall(d time.Duration) {
 	l.stalled = s.now + d
 	l.busy = max(l.busy, l.stalled)
 	l.count()
-	s.in(d, l.count)
+	life := l.life
+	s.in(d, func() {
+		if l.count(); l.up && l.life == life {
+			s.reaching.arrives(l.from, l.to) // also from a process that stands still by now
+		}
+	})
 }
 
 // maxBacklog is how long a message waits for a slow subscriber at most; later

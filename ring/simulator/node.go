@@ -28,6 +28,7 @@ type node struct {
 	slowNode time.Duration
 
 	up, paused, closing bool
+	stood               time.Duration // since when it has been down or paused, if it is
 	started             time.Duration
 	life                int      // of the process: events of earlier lives are void
 	late                []func() // what happened while it was paused

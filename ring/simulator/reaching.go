@@ -79,7 +79,11 @@ func (r *reaching) tell(by, to int) {
 func (r *reaching) arrives(from, to *node) {
 	r.changes()
 	r.tell(from.index, to.index)
-	r.latest[to.index][from.index] = r.at
+	sent := r.at
+	if !from.running() {
+		sent = from.stood
+	}
+	r.latest[to.index][from.index] = max(r.latest[to.index][from.index], sent)
 }
 
 // connect finds out who reaches whom now, and for how long who may be coherent

@@ -170,6 +170,9 @@ func (n *node) end() {
 
 func (n *node) down() {
 	n.sim.reaching.changes()
+	if n.running() {
+		n.stood = n.sim.now
+	}
 	n.up, n.paused, n.closing, n.late = false, false, false, nil
 	n.replica, n.table, n.writing, n.waiting = nil, nil, nil, nil
 	n.fuse, n.doom = 0, nil
@@ -199,7 +202,7 @@ func (n *node) stand(d time.Duration) {
 	s, life := n.sim, n.life
 	s.Result.Pauses++
 	s.reaching.changes()
-	n.paused = true
+	n.paused, n.stood = true, s.now
 	s.in(d, func() {
 		if n.life != life {
 			return
