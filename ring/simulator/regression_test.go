@@ -177,9 +177,9 @@ func TestPlansSeldomDrawn(t *testing.T) {
 			Step{At: 40 * time.Second, Node: 0, Kind: Crash, Disk: Rewound, Shift: -10 * time.Second, For: 4 * time.Second},
 		),
 		// What a process sent before it stood still arrives while it does: it was heard then.
-		"stalled, then paused": planOf(t, topologies.OneWayRing, 3, 30*time.Second,
-			Step{At: 20 * time.Second, Kind: Stall, Links: [][2]int{{0, 1}, {0, 2}}, For: time.Second},
-			Step{At: 20400 * time.Millisecond, Kind: Pause, Node: 0, For: 4 * time.Second},
+		"stalled, then paused": planOf(t, topologies.FullMesh, 3, 30*time.Second,
+			Step{At: 20 * time.Second, Kind: Stall, Links: [][2]int{{0, 1}, {0, 2}}, For: 800 * time.Millisecond},
+			Step{At: 20600 * time.Millisecond, Kind: Pause, Node: 0, For: 4 * time.Second},
 		),
 		// A member hears of the new process before it has all that the old one sent.
 		"news overtake tickets": late,
