@@ -38,13 +38,6 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d seeds, %.1f node-hours, %.2f a second\n%s", total.Seeds, total.NodeTime.Hours(), total.NodeTime.Hours()/time.Since(begun).Seconds(), total)
 }
 
-func TestOneSeedIsOneHistory(t *testing.T) {
-	o := Options{Seed: *first, Duration: 30 * time.Second}
-	if a, b := Run(o), Run(o); a != b {
-		t.Fatalf("two runs of seed %d differ:\n%+v\n%+v", o.Seed, a, b)
-	}
-}
-
 // TestRest tells what a ring at rest costs: pings, whatever it has counted.
 func TestRest(t *testing.T) {
 	for _, shape := range []string{"full-mesh", "star"} {
