@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -65,5 +66,41 @@ func (l *boundedListener) collectors() []prometheus.Collector {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "bluerings_http_connections_refused_total", Help: "Connections closed at once because there were too many.",
 		}, func() float64 { return float64(l.refused.Load()) }),
+	}
+}
+
+// boundedRequests answers no more HTTP/2 requests at a time than there may be connections: what
+// a request may take, a buffer, a body, a wait, is then bounded as if each came over a connection
+// of its own, which those of HTTP/1 do.
+type boundedRequests struct {
+	next    http.Handler
+	most    int64
+	open    atomic.Int64
+	refused atomic.Uint64
+}
+
+func (b *boundedRequests) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor < 2 {
+		b.next.ServeHTTP(w, r)
+		return
+	}
+	defer b.open.Add(-1)
+	if b.open.Add(1) > b.most {
+		b.refused.Add(1)
+		refuse(w, `{"status":503,"code":"busy","type":"/docs#problem-busy","title":"too much is waiting; nothing was done","detail":"too many requests are under way"}`)
+		return
+	}
+	b.next.ServeHTTP(w, r)
+}
+
+// collectors are the metrics of HTTP/2 requests.
+func (b *boundedRequests) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "bluerings_http_streams", Help: "HTTP/2 requests that are under way.",
+		}, func() float64 { return float64(b.open.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "bluerings_http_streams_refused_total", Help: "HTTP/2 requests refused because there were too many under way.",
+		}, func() float64 { return float64(b.refused.Load()) }),
 	}
 }

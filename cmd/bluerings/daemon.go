@@ -42,8 +42,10 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	warnOfEnds(d.log, time.Now(), s.https.cert, s.ringTLS.cert)
 	waiting := &gate{}
+	requests := &boundedRequests{next: waiting, most: connections.most}
 	server := &http.Server{
-		Handler:           waiting,
+		Handler:           requests,
+		HTTP2:             http2Limits(s.answerTimeout),
 		ReadHeaderTimeout: s.openTimeout, ReadTimeout: s.readTimeout, IdleTimeout: s.idleTimeout,
 		// Body, wait and answer. Streamed answers extend it with every part that is taken.
 		WriteTimeout:   s.readTimeout + s.maxWait + s.answerTimeout,
@@ -54,7 +56,7 @@ func (d *daemon) run(ctx context.Context) error {
 	go func() { served <- server.Serve(listener) }()
 
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(connections.collectors()...)
+	registry.MustRegister(append(connections.collectors(), requests.collectors()...)...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	node, err := openNodeAt(ctx, s, d.log, registry)
 	if err != nil {

@@ -24,9 +24,13 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte("ok\n")) //nolint:errcheck // the client is gone
 		return
 	}
+	refuse(w, `{"type":"about:blank","title":"Starting","status":503,"detail":"the node is opening its data directory","code":"starting"}`)
+}
+
+// refuse says that a request may be tried again in a second.
+func refuse(w http.ResponseWriter, problem string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", "1")
 	w.WriteHeader(http.StatusServiceUnavailable)
-	//nolint:errcheck // the client is gone
-	w.Write([]byte(`{"type":"about:blank","title":"Starting","status":503,"detail":"the node is opening its data directory","code":"starting"}` + "\n"))
+	w.Write([]byte(problem + "\n")) //nolint:errcheck // the client is gone
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
@@ -54,6 +55,17 @@ func (c *certificates) config() *tls.Config {
 		NextProtos:         []string{"h2", "http/1.1"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load(), nil },
 	}
+}
+
+// streamsPerConnection bounds the requests that one HTTP/2 connection has under way. What comes
+// beyond is refused; what was reset counts until its handler has ended, and four times as many
+// may wait for that before the connection is closed.
+const streamsPerConnection = 100
+
+// http2Limits bound what one HTTP/2 connection may take. Deadlines of requests reset streams, which
+// takes a connection that can be written to: one that takes nothing for so long is closed.
+func http2Limits(stalled time.Duration) *http.HTTP2Config {
+	return &http.HTTP2Config{MaxConcurrentStreams: streamsPerConnection, WriteByteTimeout: stalled}
 }
 
 // soon is how long before the end of a certificate the log begins to warn of it.

@@ -29,7 +29,13 @@ func newTarget(t *testing.T, args ...string) *target {
 	p := serve(t, addr, append([]string{
 		"--pub", fmt.Sprintf("tcp://127.0.0.1:%d", freePort(t)), "--data", t.TempDir() + "/data",
 		"--log-format", "json", "--log-level", "debug",
-	}, args...)...).ready()
+	}, args...)...)
+	return measured(p.ready(), addr)
+}
+
+// measured notes how a node is before it is attacked.
+func measured(p *process, addr string) *target {
+	p.t.Helper()
 	p.must("PUT", "/v1/counters/well", `{"expire":"never"}`)
 	g := &target{process: p, addr: addr}
 	g.goroutines, g.files, g.heap = g.metric("go_goroutines"), g.metric("process_open_fds"), g.metric("go_memstats_heap_alloc_bytes")

@@ -2,6 +2,7 @@ package blackbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 type process struct {
 	t    *testing.T
 	url  string
+	web  *http.Client // nil: web
 	cmd  *exec.Cmd
 	log  lines
 	done chan struct{} // closed when it has ended
@@ -148,7 +150,7 @@ func (p *process) call(method, path, body string, headers ...string) (*answer, e
 		key, value, _ := strings.Cut(h, ": ")
 		req.Header.Set(key, value)
 	}
-	resp, err := web.Do(req)
+	resp, err := cmp.Or(p.web, web).Do(req)
 	if err != nil {
 		return nil, err
 	}
