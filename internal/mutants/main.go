@@ -30,7 +30,7 @@ import (
 
 type options struct {
 	only          string
-	sample        int
+	sample, least int
 	seed          uint64
 	budget, limit time.Duration
 	list, every   bool
@@ -46,6 +46,7 @@ func main() {
 	flag.IntVar(&o.sample, "sample", 0, "only so many, drawn by -seed")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().Unix()/86400), "of the sample; by default the number of today")
 	flag.DurationVar(&o.budget, "budget", 0, "begin no more mutants after so long; 0: none is left out")
+	flag.IntVar(&o.least, "least", 1, "so many begin all the same when the -budget is spent")
 	flag.DurationVar(&o.limit, "simulate", 0, "how long the simulator plays seeds against one mutant; 0: 90s")
 	flag.BoolVar(&o.list, "list", false, "list the mutants and run nothing")
 	flag.BoolVar(&o.compile, "compile", false, "compile the mutants and run nothing")
@@ -116,7 +117,7 @@ func (o *options) plant(ctx context.Context, b *bench, chosen []*mutant) (rows [
 		if ctx.Err() != nil {
 			return rows, false
 		}
-		if o.budget > 0 && i > 0 && time.Since(begun) > o.budget {
+		if o.budget > 0 && i >= o.least && time.Since(begun) > o.budget {
 			fmt.Printf("%d of %d left out: the budget of %s is spent\n", len(chosen)-i, len(chosen), o.budget)
 			break
 		}
