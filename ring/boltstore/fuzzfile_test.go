@@ -306,7 +306,7 @@ func patchStream(in []byte, at int) []byte {
 	return in
 }
 
-// sparseStream says of its ledger that it is an endless file of holes.
+// sparseStream says of its ledger that it is a file of holes, 256 MiB of them.
 func sparseStream(l label) []byte {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
@@ -315,7 +315,7 @@ func sparseStream(l label) []byte {
 	_, _ = w.Write(text)
 	_ = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: ledgerName, Mode: 0o600, Format: tar.FormatPAX, PAXRecords: map[string]string{
 		"ABC.sparse.major": "0", "ABC.sparse.minor": "1", "ABC.sparse.numblocks": "1",
-		"ABC.sparse.map": "0,0", "ABC.sparse.realsize": "1099511627776",
+		"ABC.sparse.map": "0,0", "ABC.sparse.realsize": "268435456",
 	}})
 	_ = w.Close()
 	return bytes.ReplaceAll(out.Bytes(), []byte("ABC.sparse"), []byte("GNU.sparse"))
