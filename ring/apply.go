@@ -22,13 +22,7 @@ func (n *Node) Apply(ctx context.Context, cmds []Command) ([]Outcome, error) {
 		return nil, err
 	}
 	c := calls.Get().(*call)
-	c.cmds, c.outcomes = cmds, make([]Outcome, len(cmds))
-	for i := range cmds {
-		c.places = append(c.places, n.table.Aim(tickets.Key{Family: cmds[i].Op.Family(), Name: cmds[i].Name}))
-		if id := cmds[i].ID; id != "" {
-			c.places[i].ClaimHash(id) // while nobody waits for the lock
-		}
-	}
+	c.prepare(n.table, cmds)
 	err := n.accept(c)
 	outcomes := c.outcomes
 	c.forget()
@@ -59,6 +53,17 @@ type call struct {
 }
 
 var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+
+// prepare does what can be done while nobody waits for the lock.
+func (c *call) prepare(table *tickets.Table, cmds []Command) {
+	c.cmds, c.outcomes = cmds, make([]Outcome, len(cmds))
+	for i := range cmds {
+		c.places = append(c.places, table.Aim(tickets.Key{Family: cmds[i].Op.Family(), Name: cmds[i].Name}))
+		if id := cmds[i].ID; id != "" {
+			c.places[i].ClaimHash(id)
+		}
+	}
+}
 
 // keepPlaces bounds what a call keeps for its next use.
 const keepPlaces = 1024

@@ -145,19 +145,24 @@ func (n *Node) tickLoop() {
 		case <-timer.C:
 		case <-n.wake:
 		}
-		n.mu.Lock()
-		now := n.now()
-		if n.replica.NextTick() <= now.Mono {
-			n.replica.Tick(now)
-		}
-		next := n.replica.NextTick()
-		meta := n.replica.MetaDue()
-		n.unlockAndSend()
-		if meta {
-			signal(n.kick)
-		}
-		timer.Reset(max(0, next-n.now().Mono))
+		timer.Reset(max(0, n.tick()-n.now().Mono))
 	}
+}
+
+// tick does what is due by now, and tells when the next is.
+func (n *Node) tick() (next time.Duration) {
+	n.mu.Lock()
+	now := n.now()
+	if n.replica.NextTick() <= now.Mono {
+		n.replica.Tick(now)
+	}
+	next = n.replica.NextTick()
+	meta := n.replica.MetaDue()
+	n.unlockAndSend()
+	if meta {
+		signal(n.kick)
+	}
+	return next
 }
 
 var _ zmqbus.Handler = handler{}

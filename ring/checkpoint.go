@@ -34,8 +34,7 @@ const (
 	tiring = 10_000
 	// rowsTogether are encoded under the lock at once, in about 0.2 ms.
 	rowsTogether = 512
-	// stepItems is how many rows or ids, about, are written to a new index in
-	// one transaction: some 2 MB.
+	// stepItems is some 2 MB.
 	stepItems = 16 << 10
 	stepRest  = 2
 	// indexTime is how long writing the index may take, the rests included.
@@ -160,7 +159,8 @@ func (n *Node) checkpoint(ctx context.Context) error {
 	if last.Drop, err = n.orphaned(orphans); err != nil {
 		return err
 	}
-	if n.anew(covers) && changed+claims > stepItems {
+	dropped := len(last.Drop)
+	if n.anew(covers) && changed+claims > n.cfg.stepItems {
 		err = n.inSteps(ctx, flush, last)
 	} else {
 		_, err = n.encodeRows(ctx, flush, last, math.MaxInt)
@@ -182,7 +182,7 @@ func (n *Node) checkpoint(ctx context.Context) error {
 	n.table.Flushed()
 	n.orphans = n.orphans[len(orphans):]
 	n.mu.Unlock()
-	return n.renewClaims(len(last.Drop))
+	return n.renewClaims(dropped)
 }
 
 // anew tells whether at least half of what the index is to cover is not in it.
@@ -220,21 +220,24 @@ func (n *Node) unclaimed(flush *tickets.Flush, orphans []replica.Claim) (list []
 // of the time.
 func (n *Node) inSteps(ctx context.Context, flush *tickets.Flush, last *replica.Checkpoint) error {
 	n.indexed = 0
+	drop := last.Drop // first: a new life of a name may have taken an id again
+	last.Drop = nil
 	for more := true; more; {
 		began, stored := time.Now(), n.stored()
-		step := new(replica.Checkpoint)
+		step := &replica.Checkpoint{Drop: drop}
+		drop = nil
 		var err error
-		if more, err = n.encodeRows(ctx, flush, step, stepItems); err != nil {
+		if more, err = n.encodeRows(ctx, flush, step, n.cfg.stepItems); err != nil {
 			return err
 		}
 		if err := n.step(ctx, step, began, stored); err != nil {
 			return err
 		}
 	}
-	for len(last.Claims) > stepItems {
+	for len(last.Claims) > n.cfg.stepItems {
 		began, stored := time.Now(), n.stored()
-		step := &replica.Checkpoint{Claims: last.Claims[:stepItems]}
-		last.Claims = last.Claims[stepItems:]
+		step := &replica.Checkpoint{Claims: last.Claims[:n.cfg.stepItems]}
+		last.Claims = last.Claims[n.cfg.stepItems:]
 		if err := n.step(ctx, step, began, stored); err != nil {
 			return err
 		}
@@ -268,7 +271,7 @@ func (n *Node) encodeRows(ctx context.Context, flush *tickets.Flush, c *replica.
 			return false, err
 		}
 		n.mu.Lock()
-		rows, more = flush.Rows(rows[:0], rowsTogether)
+		rows, more = flush.Rows(rows[:0], min(rowsTogether, limit-len(c.Rows)))
 		n.mu.Unlock()
 		for _, row := range rows {
 			c.Rows = append(c.Rows, replica.Row(row))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"bluerings/ring/boltstore"
 	"bluerings/ring/zmqbus"
 	"bluerings/topologies"
 
@@ -40,6 +41,11 @@ type Config struct {
 	Rested func()
 	// Wall is the wall clock, time.Now where nil.
 	Wall func() time.Time
+
+	// stepItems is how many rows or ids, about, are written to a new index in
+	// one transaction.
+	stepItems int
+	trial     *boltstore.Trial
 }
 
 // Durability says when an update is acknowledged.
@@ -94,6 +100,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.stepItems == 0 {
+		c.stepItems = stepItems
 	}
 	if c.Wall == nil {
 		c.Wall = time.Now

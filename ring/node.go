@@ -77,6 +77,19 @@ type Node struct {
 
 // Open opens or makes the data directory and starts the node.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
+	n, err := assemble(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.openBus(); err != nil {
+		return nil, errors.Join(err, n.store.Close())
+	}
+	n.run(n.mintLoop, n.commitLoop, n.tickLoop, n.forwardLoop, n.giveLoop, n.checkpointLoop, n.collectLoop, n.fillClaims)
+	return n, nil
+}
+
+// assemble makes a node of what is stored, in which nothing happens yet.
+func assemble(cfg Config) (*Node, error) {
 	cfg.setDefaults()
 	kind, err := value.ParseKind(cfg.Topology.Value)
 	if err != nil {
@@ -87,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("host %q is not in the topology: it has %v", cfg.Host, cfg.Topology.Members())
 	}
 	store, err := boltstore.Open(cfg.Data, boltstore.Options{
-		Host: cfg.Host, Ring: cfg.Topology.Ring, Kind: kind, CheckCommand: cfg.CheckCommand, AcceptRewind: cfg.AcceptRewind, Logger: cfg.Logger,
+		Host: cfg.Host, Ring: cfg.Topology.Ring, Kind: kind, CheckCommand: cfg.CheckCommand, AcceptRewind: cfg.AcceptRewind, Logger: cfg.Logger, Trial: cfg.trial,
 	})
 	if err != nil {
 		return nil, err
@@ -102,10 +115,6 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	n.meters = newMeters(n)
-	if err := n.openBus(); err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	n.run(n.mintLoop, n.commitLoop, n.tickLoop, n.forwardLoop, n.giveLoop, n.checkpointLoop, n.collectLoop, n.fillClaims)
 	return n, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"bluerings/hlc"
@@ -64,7 +65,8 @@ type verifier struct {
 	names   map[tickets.Key]uint32 // slots in the index
 	keys    map[uint32]tickets.Key
 	covers  []uint64
-	dirty   tickets.Dirty // of the recount: all claims and marks
+	gaps    map[tickets.OriginIndex]bool // logs of which tickets were collected
+	dirty   tickets.Dirty                // of the recount: all claims and marks
 }
 
 // ledgerOnly is a past in which no id ever left the table.
@@ -84,7 +86,7 @@ func (v *verifier) load(ctx context.Context) error {
 	full := &past{store: v.store, kind: v.kind}
 	v.recount = tickets.NewTable(v.kind, ledgerOnly{full})
 	v.index = tickets.NewTable(v.kind, full)
-	v.names, v.keys = make(map[tickets.Key]uint32), make(map[uint32]tickets.Key)
+	v.names, v.keys, v.gaps = make(map[tickets.Key]uint32), make(map[uint32]tickets.Key), make(map[tickets.OriginIndex]bool)
 	for i, o := range v.store.Origins() {
 		v.recount.AddOrigin(tickets.OriginIndex(i), o)
 		v.index.AddOrigin(tickets.OriginIndex(i), o)
@@ -135,7 +137,8 @@ func (v *verifier) fold(ctx context.Context, i tickets.OriginIndex, covered, end
 			v.differ("log %s: block %d-%d holds the run %d-%d of %s", v.store.Origins()[i], b.First, b.Last, d.First, d.Last, d.Origin)
 			return true, nil
 		}
-		for d.Next(&t) {
+		left := b.Last - b.First + 1
+		for ; d.Next(&t); left-- {
 			if t.At <= last {
 				v.differ("log %s: ticket %d is dated before the one before it", d.Origin, t.Seq)
 			}
@@ -154,6 +157,7 @@ func (v *verifier) fold(ctx context.Context, i tickets.OriginIndex, covered, end
 				v.names[t.Key()] = slot
 			}
 		}
+		v.gaps[i] = v.gaps[i] || left > 0
 		return true, errors.Join(d.Err(), ctx.Err())
 	})
 	if err == nil && next != end+1 {
@@ -195,15 +199,40 @@ func (v *verifier) compareName(key tickets.Key, counted, said uint32) {
 	differ("text", fmt.Sprintf("%q of %s", textA, atA), fmt.Sprintf("%q of %s", textB, atB))
 	differ("elements", a.Elements(counted, "", "", 1<<30), b.Elements(said, "", "", 1<<30))
 	differ("superseded", a.Superseded(counted), b.Superseded(said))
-	differ("sums by origin", v.chains(a, counted), v.chains(b, said))
+	chains, other := a.Chains(counted), b.Chains(said)
+	if v.shortened(counted, said) {
+		chains, other = v.living(a.Present(counted)), v.living(b.Present(said))
+	}
+	differ("sums by origin", v.sums(chains), v.sums(other))
 }
 
-func (v *verifier) chains(t *tickets.Table, slot uint32) map[tickets.OriginIndex]string {
-	chains := make(map[tickets.OriginIndex]string)
-	for _, c := range t.Chains(slot) {
-		chains[c.Origin] = fmt.Sprintf("%s at %d", c.Sum.String(v.kind), c.Head)
+func (v *verifier) sums(chains []tickets.Chain) map[tickets.OriginIndex]string {
+	sums := make(map[tickets.OriginIndex]string)
+	for _, c := range chains {
+		sums[c.Origin] = fmt.Sprintf("%s at %d", c.Sum.String(v.kind), c.Head)
 	}
-	return chains
+	return sums
+}
+
+// shortened tells whether tickets of earlier lives of a name are missing on one
+// side: a crash kept the index from hearing that they were collected, or came
+// when the index had heard and they were still to go.
+func (v *verifier) shortened(counted, said uint32) bool {
+	left := make(map[tickets.OriginIndex]uint64)
+	for _, c := range v.recount.Chains(counted) {
+		left[c.Origin] = c.Count
+	}
+	return slices.ContainsFunc(v.index.Chains(said), func(c tickets.Chain) bool {
+		return c.Count < left[c.Origin] || c.Count > left[c.Origin] && v.gaps[c.Origin]
+	})
+}
+
+// living leaves out chains that have nothing in the present life.
+func (v *verifier) living(chains []tickets.Chain) []tickets.Chain {
+	return slices.DeleteFunc(chains, func(c tickets.Chain) bool {
+		head := tickets.Ref{Origin: c.Origin, Seq: c.Head}
+		return v.ended(head) || v.collected(head)
+	})
 }
 
 func (v *verifier) covered(ref tickets.Ref) bool {
@@ -223,11 +252,11 @@ func (v *verifier) compareClaims() {
 	seen := make(map[[16]byte]bool)
 	err := v.store.EachClaim(func(c replica.Claim) error {
 		seen[c.Hash] = true
-		if want, ok := counted[c.Hash]; !ok && v.collected(c.Ref) {
+		if want, ok := counted[c.Hash]; !ok && (v.collected(c.Ref) || v.ended(c.Ref)) {
 			return nil // a crash came between its collection and the next checkpoint
 		} else if !ok {
 			v.differ("id %x is in the index, but no ticket carries it", c.Hash)
-		} else if want != c.Ref && v.covered(want) {
+		} else if want != c.Ref && v.covered(want) && !v.ended(want) {
 			v.differ("id %x belongs to ticket %d of log %d in the index, the tickets give %d of log %d", c.Hash, c.Ref.Seq, c.Ref.Origin, want.Seq, want.Origin)
 		}
 		return nil
@@ -236,7 +265,7 @@ func (v *verifier) compareClaims() {
 		v.differ("the ids of the index cannot be read: %v", err)
 	}
 	for hash, ref := range counted {
-		if !seen[hash] && v.covered(ref) {
+		if !seen[hash] && v.covered(ref) && !v.ended(ref) {
 			v.differ("id %x of ticket %d of log %d is missing from the index", hash, ref.Seq, ref.Origin)
 		}
 	}
@@ -264,6 +293,17 @@ func (v *verifier) collectedName(slot uint32) bool {
 	return false
 }
 
+// ended tells whether a ticket is of an earlier life of its name. Whether it has
+// its id then depends on the order in which logs arrived, and nobody asks.
+func (v *verifier) ended(ref tickets.Ref) bool {
+	t, _, err := (&walker{store: v.store, kind: v.kind}).Ticket(ref)
+	if err != nil {
+		return false
+	}
+	slot, known := v.recount.Lookup(t.Key())
+	return known && t.At < v.recount.Born(slot)
+}
+
 // collected tells whether the ledger covers a ticket and no longer has it.
 func (v *verifier) collected(ref tickets.Ref) bool {
 	_, _, err := (&walker{store: v.store, kind: v.kind}).Ticket(ref)
@@ -288,6 +328,9 @@ func (v *verifier) compareMarks() {
 		want, ok := counted[place{key, m.Origin, m.Seq}]
 		if !ok && known && v.collectedName(m.Slot) {
 			return nil
+		}
+		if counted, there := v.recount.Lookup(key); known && there && v.shortened(counted, m.Slot) {
+			return nil // it counts from where its chain once began
 		}
 		if !ok || want.At != m.At || string(want.Sum) != string(m.Sum) {
 			v.differ("%s %q: the mark at ticket %d of log %d is wrong", key.Family, key.Name, m.Seq, m.Origin)

@@ -136,6 +136,18 @@ func (t *Table) Chains(slot uint32) []Chain {
 	return list
 }
 
+// Present is Chains with sums of the present life only.
+func (t *Table) Present(slot uint32) []Chain {
+	var scratch fold
+	f := t.fold(slot, &scratch)
+	list := make([]Chain, len(f.chains))
+	for i, c := range f.chains {
+		list[i] = c.Chain
+		list[i].Sum = c.Sum.Sub(t.kind, c.base)
+	}
+	return list
+}
+
 // Superseded lists the tickets of the present life that do not count because
 // an earlier one has their id, in the order of tickets.
 func (t *Table) Superseded(slot uint32) []Loser {

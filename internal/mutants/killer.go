@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,8 @@ type killer struct {
 // slow machine kills nothing.
 type suite struct {
 	name, pkg string
-	cost      int // order: cheapest first
+	tests     string // pattern; "": all
+	cost      int    // order: cheapest first
 	limit     time.Duration
 	args      []string
 	real      bool // with disks, sockets and clocks: a failure has to repeat
@@ -49,10 +51,11 @@ var suites = []suite{
 	{name: "boltstore", pkg: "ring/boltstore", limit: 2 * time.Minute, real: true},
 	{name: "client", pkg: "internal/client", limit: time.Minute},
 	{name: "zmqbus", pkg: "ring/zmqbus", limit: 2 * time.Minute, real: true},
+	{name: "powercuts", pkg: "ring", tests: "^TestPowerCuts$", limit: 2 * time.Minute, args: []string{"-seeds", "150"}},
 	{name: "httpapi", pkg: "httpapi", limit: time.Minute, real: true},
 	{name: "ring", pkg: "ring", limit: 2 * time.Minute, real: true},
 	{name: "race", pkg: "ring", limit: 3 * time.Minute, args: []string{"-test.short"}, real: true, race: true},
-	{name: "simulator", pkg: "ring/simulator", limit: 90 * time.Second, args: []string{"-seeds", "100000"}},
+	{name: "simulator", pkg: "ring/simulator", tests: "^TestSeeds$", limit: 90 * time.Second, args: []string{"-seeds", "100000"}},
 	{name: "blackbox", pkg: "internal/blackbox", limit: 4 * time.Minute, real: true},
 }
 
@@ -63,10 +66,7 @@ func parseKiller(spec string) (killer, error) {
 			continue
 		}
 		s.cost = i
-		k := killer{spec: spec, suite: s, run: "."}
-		if s.name == "simulator" {
-			k.run = "^TestSeeds$"
-		}
+		k := killer{spec: spec, suite: s, run: cmp.Or(s.tests, ".")}
 		if chosen {
 			k.run = "^(" + tests + ")$"
 		}

@@ -36,6 +36,7 @@ type database struct {
 	dropped bool       // an index whose file was removed
 	broken  atomic.Pointer[error]
 	closed  atomic.Bool
+	synced  func(path string)
 }
 
 // mapSizes are the bytes of address space tried for the memory map, largest
@@ -58,7 +59,7 @@ func mapSizes() []int {
 // is not there and create is set. After a panic in bbolt its lock is released
 // here, but its memory map stays until the process exits.
 func openDatabase(path string, readOnly, create bool) (*database, error) {
-	d := &database{path: path, name: filepath.Base(path)}
+	d := &database{path: path, name: filepath.Base(path), synced: func(string) {}}
 	flags := os.O_RDWR
 	if readOnly {
 		flags = os.O_RDONLY
@@ -183,6 +184,7 @@ func (d *database) update(do func(tx *bbolt.Tx) error) error {
 	})
 	switch {
 	case err == nil:
+		d.synced(d.path)
 		return nil
 	case !done:
 		if isDamage(err) {

@@ -151,7 +151,7 @@ func survey(dir string) (c contents, err error) {
 			c.ledger = true
 		case indexName:
 			c.index = true
-		case ledgerName + newSuffix, labelName + newSuffix:
+		case ledgerName + newSuffix, indexName + newSuffix, labelName + newSuffix:
 			c.leftover = append(c.leftover, filepath.Join(dir, name))
 		case "lost+found", journal.Names()[0], journal.Names()[1]:
 		default:

@@ -24,6 +24,7 @@ func (s *Store) openIndex(reason error) error {
 		switch {
 		case err == nil:
 			if reason = s.adoptIndex(index); reason == nil {
+				index.synced = s.o.Trial.synced()
 				s.index = index
 				return nil
 			}
@@ -58,11 +59,26 @@ func (s *Store) openIndex(reason error) error {
 	return err
 }
 
-// createIndex need not be atomic: half an index is a bad index.
+// createIndex makes an empty index, at once or not at all: half of one would
+// look like damage.
 func (s *Store) createIndex(path string) (*database, error) {
-	d, err := openDatabase(path, false, true)
+	if err := install(path, s.emptyIndex); err != nil {
+		return nil, err
+	}
+	d, err := openDatabase(path, false, false)
 	if err != nil {
 		return nil, err
+	}
+	d.synced = s.o.Trial.synced()
+	d.synced(path)
+	d.synced(s.dir)
+	return d, nil
+}
+
+func (s *Store) emptyIndex(path string) error {
+	d, err := openDatabase(path, false, true)
+	if err != nil {
+		return err
 	}
 	err = d.update(func(tx *bbolt.Tx) error {
 		for _, name := range indexBuckets {
@@ -78,11 +94,7 @@ func (s *Store) createIndex(path string) (*database, error) {
 			putIndexMeta(meta, keyFormat, binary.BigEndian.AppendUint32(nil, indexVersion)),
 			putIndexMeta(meta, keyStore, []byte(s.label.Store)))
 	})
-	if err != nil {
-		_ = d.close()
-		return nil, err
-	}
-	return d, nil
+	return errors.Join(err, d.close())
 }
 
 func putIndexMeta(meta *bbolt.Bucket, key, value []byte) error {

@@ -301,7 +301,7 @@ func (s *Store) openJournal() error {
 	if err := s.dropJournal(); err != nil {
 		return err
 	}
-	j, err := journal.Create(s.dir, s.applied.Load()+1)
+	j, err := journal.Create(s.dir, s.applied.Load()+1, s.o.Trial.journal())
 	if err == nil {
 		if err = s.setJournal(true); err != nil {
 			_ = j.Remove()
@@ -314,8 +314,10 @@ func (s *Store) openJournal() error {
 	s.journal = j
 	s.mu.Unlock()
 	s.begun, s.full, s.stopFlusher = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
-	s.flusher.Add(1)
-	go s.flushLoop(s.stopFlusher)
+	if s.o.Trial == nil {
+		s.flusher.Add(1)
+		go s.flushLoop(s.stopFlusher)
+	}
 	return nil
 }
 

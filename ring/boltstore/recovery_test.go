@@ -116,7 +116,7 @@ func TestNoRoomForTheLabel(t *testing.T) {
 	}
 	want, dir := mustDigest(t, s), crashed(t, s)
 	r := mustOpen(t, dir, options())
-	j, err := journal.Create(dir, r.applied.Load()+1) // as where there was no room at the start
+	j, err := journal.Create(dir, r.applied.Load()+1, journal.Options{}) // as where there was no room at the start
 	if err := errors.Join(err, r.setJournal(true), j.Close()); err != nil {
 		t.Fatal(err)
 	}

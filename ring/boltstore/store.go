@@ -61,6 +61,8 @@ type Options struct {
 	ReadOnly bool
 	// Logger is told what Open repaired; nil discards.
 	Logger *slog.Logger
+	// Trial is for tests; nil for a node.
+	Trial *Trial
 }
 
 // Store is an open data directory. Its methods may be called from several
@@ -135,6 +137,7 @@ func (s *Store) open(found contents) error {
 	if s.ledger, err = openDatabase(ledgerPath, s.o.ReadOnly, false); err != nil {
 		return err
 	}
+	s.ledger.synced = s.o.Trial.synced()
 	if !s.o.ReadOnly { // only now, as another process may just have made them
 		for _, path := range found.leftover {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -408,6 +411,7 @@ func (s *Store) relabel(change func(*label)) error {
 		if err := writeLabel(s.dir, l); err != nil {
 			return err
 		}
+		s.o.Trial.synced()(filepath.Join(s.dir, labelName))
 	}
 	s.label = l
 	return nil

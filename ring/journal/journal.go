@@ -17,6 +17,7 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -92,15 +93,24 @@ type Journal struct {
 	applied atomic.Uint64
 }
 
+// Options are for tests; a node has none.
+type Options struct {
+	// FileBytes is when a file is full; 0: the constant of that name.
+	FileBytes int64
+	// Synced is told the path of a file, or of the directory, whenever what was
+	// written there has become durable, before anything else happens.
+	Synced func(path string)
+}
+
 // Create makes the two files in a directory, durably. Its first record will be
 // number next, which is at least 1. Files that are there already are an error.
-func Create(dir string, next uint64) (*Journal, error) {
-	j := &Journal{dir: dir, next: next, long: FileBytes}
+func Create(dir string, next uint64, o Options) (*Journal, error) {
+	j := &Journal{dir: dir, next: next, long: cmp.Or(o.FileBytes, FileBytes)}
 	j.applied.Store(next - 1)
 	for i, name := range Names() {
 		f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		if err == nil {
-			j.files[i].device = &osFile{f}
+			j.files[i].device = &osFile{f, o.Synced}
 			j.infos[i], err = f.Stat()
 		}
 		if err == nil {
@@ -117,6 +127,9 @@ func Create(dir string, next uint64) (*Journal, error) {
 	if err := syncDir(dir); err != nil {
 		j.abandon()
 		return nil, fmt.Errorf("create a journal: %w", err)
+	}
+	if o.Synced != nil {
+		o.Synced(dir)
 	}
 	return j, nil
 }
@@ -293,14 +306,20 @@ func (f *file) grow() error {
 	return nil
 }
 
-type osFile struct{ *os.File }
+type osFile struct {
+	*os.File
+	synced func(path string) // or nil
+}
 
 func (f *osFile) sync() error {
-	for {
-		if err := datasync(f.File); !errors.Is(err, syscall.EINTR) {
-			return err
-		}
+	err := datasync(f.File)
+	for errors.Is(err, syscall.EINTR) {
+		err = datasync(f.File)
 	}
+	if err == nil && f.synced != nil {
+		f.synced(f.Name())
+	}
+	return err
 }
 
 func syncDir(dir string) error {

@@ -290,7 +290,7 @@ func TestFullDisk(t *testing.T) {
 // as records are applied.
 func TestFilesStayShort(t *testing.T) {
 	dir := t.TempDir()
-	j, err := Create(dir, 1)
+	j, err := Create(dir, 1, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func TestFilesStayShort(t *testing.T) {
 	if j.Size() > 2*(FileBytes+MaxRecord*2) {
 		t.Fatalf("%d bytes", j.Size())
 	}
-	if _, err := Create(dir, 1); err == nil {
+	if _, err := Create(dir, 1, Options{}); err == nil {
 		t.Fatal("a journal was made over another")
 	}
 	if err := j.InPlace(); err != nil {
@@ -340,7 +340,7 @@ func TestFilesThatAreNotThere(t *testing.T) {
 	} {
 		for i := range Names() {
 			dir := t.TempDir()
-			j, err := Create(dir, 1)
+			j, err := Create(dir, 1, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
