@@ -5,6 +5,8 @@ package chaos
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -105,6 +107,7 @@ type state struct {
 	Value, Text, Digest, Expire string
 	Elements                    []string
 	Final                       bool
+	Tickets                     []listed // of a ledger
 }
 
 // say reads what stands at a path: text is the same wherever the same is said.
@@ -125,9 +128,18 @@ func (n *node) say(ctx context.Context, path string) (text string, now state, er
 		return "", now, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != 200 {
+		return "", now, fmt.Errorf("GET %s: status %d", path, resp.StatusCode)
+	}
 	h := sha256.New()
-	if _, err = io.Copy(h, resp.Body); err == nil && resp.StatusCode != 200 {
-		err = fmt.Errorf("GET %s: status %d", path, resp.StatusCode)
+	for lines := json.NewDecoder(io.TeeReader(resp.Body, h)); err == nil; {
+		var t listed
+		if err = lines.Decode(&t); err == nil {
+			now.Tickets = append(now.Tickets, t)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
 	return fmt.Sprintf("a ledger with hash %x", h.Sum(nil)), now, err
 }

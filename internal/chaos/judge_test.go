@@ -79,7 +79,6 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 		{"another host's disk was lost", "is lost", func(_ *ledger, _ map[string]*update, d *[]doom) { (*d)[0].host = "b" }},
 		{"replicas were promised", "is lost", func(_ *ledger, u map[string]*update, _ *[]doom) { u["1/9"].Replicated = true }},
 		{"lost from the middle of a log", "is lost", func(l *ledger, _ map[string]*update, _ *[]doom) { l.ends["a/1"] = 5 }},
-		{"counted twice", "counts 2 times", func(l *ledger, _ map[string]*update, _ *[]doom) { l.entries[2].counted = true }},
 		{"another amount", "was asked for as", func(l *ledger, _ map[string]*update, _ *[]doom) { l.entries[0].content = "2" }},
 		{"another name", "was asked for as", func(l *ledger, _ map[string]*update, _ *[]doom) { l.entries[0].name = "d" }},
 		{"nobody asked", "was asked for as", func(_ *ledger, u map[string]*update, _ *[]doom) { delete(u, "2/3") }},
@@ -101,6 +100,32 @@ func TestJudgeFindsWhatIsWrong(t *testing.T) {
 	} {
 		if len(l.compare(map[string]state{path: now})) != 1 {
 			t.Errorf("%s passes as %+v", path, now)
+		}
+	}
+}
+
+func TestJudgeFindsWhatCountsTwice(t *testing.T) {
+	const add = "counter.update"
+	right := []listed{
+		{Origin: "b/1", Seq: 9, Op: "expire"}, {Origin: "a/1", Seq: 1, ID: "1/1", Op: add},
+		{Origin: "a/1", Seq: 2, ID: "1/2", Op: add}, {Origin: "b/1", Seq: 1, ID: "1/2", Op: add, Superseded: true},
+	}
+	for _, c := range []struct {
+		what, want string
+		tell       func(said []listed) []listed
+	}{
+		{"right", "", func(said []listed) []listed { return said }},
+		{"counted twice", "counts 2 times", func(said []listed) []listed { said[3].Superseded = false; return said }},
+		{"not counted", "is in the ledger", func(said []listed) []listed { said[2].Superseded = true; return said }},
+		{"the later one counts", "is in the ledger", func(said []listed) []listed { said[2].Superseded, said[3].Superseded = true, false; return said }},
+		{"left out", "is in the ledger", func(said []listed) []listed { return said[2:] }},
+		{"there twice", "twice", func(said []listed) []listed { return append(said, said[1]) }},
+		{"not on the disk", "the disk 3", func(said []listed) []listed { return append(said, listed{Origin: "a/1", Seq: 9, Op: add}) }},
+	} {
+		l, _, _, _ := good()
+		broken := l.compare(map[string]state{"/v1/counters/c/tickets": {Tickets: c.tell(slices.Clone(right))}})
+		if c.want == "" && len(broken) > 0 || c.want != "" && !slices.ContainsFunc(broken, func(b string) bool { return strings.Contains(b, c.want) }) {
+			t.Errorf("%s: %q", c.what, broken)
 		}
 	}
 }

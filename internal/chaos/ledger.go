@@ -114,6 +114,7 @@ func (l *ledger) compare(said map[string]state) (broken []string) {
 	for path, now := range said {
 		switch {
 		case strings.HasSuffix(path, "/tickets"):
+			broken = append(broken, l.compareMarks(strings.TrimSuffix(strings.TrimPrefix(path, "/v1/counters/"), "/tickets"), now.Tickets)...)
 		case strings.HasPrefix(path, "/v1/counters/"):
 			if want := l.sum(strings.TrimPrefix(path, "/v1/counters/")); want.Cmp(rat(now.Value)) != 0 {
 				broken = append(broken, fmt.Sprintf("%s is %s, its tickets add up to %s", path, now.Value, want.FloatString(2)))
@@ -128,6 +129,53 @@ func (l *ledger) compare(said map[string]state) (broken []string) {
 				broken = append(broken, fmt.Sprintf("%s is %q, its tickets make %q", path, now.Elements, want))
 			}
 		}
+	}
+	return broken
+}
+
+// listed is a ticket in the ledger of a counter that a node gives.
+type listed struct {
+	Origin, ID, Op string
+	Seq            uint64
+	Superseded     bool
+}
+
+// compareMarks holds the ledger of a counter against the recount: each ticket is
+// there once, and of those with one id all but the first are superseded.
+func (l *ledger) compareMarks(name string, said []listed) (broken []string) {
+	complain := func(format string, args ...any) { broken = append(broken, fmt.Sprintf(format, args...)) }
+	marks, times := make(map[ticketKey]bool, len(said)), make(map[string]int)
+	for _, s := range said {
+		if s.Op != "counter.update" { // it sets the lifetime
+			continue
+		}
+		key := ticketKey{s.Origin, s.Seq}
+		if _, twice := marks[key]; twice {
+			complain("the ledger of %s has %+v twice", name, s)
+		}
+		marks[key] = s.Superseded
+		if !s.Superseded && s.ID != "" {
+			times[s.ID]++
+		}
+	}
+	for id, n := range times {
+		if n > 1 {
+			complain("update %s of %s counts %d times", id, name, n)
+		}
+	}
+	onDisk := 0
+	for i := range l.entries {
+		e := &l.entries[i]
+		if e.op != "counter.update" || e.name != name {
+			continue
+		}
+		onDisk++
+		if superseded, there := marks[ticketKey{e.origin, e.seq}]; !there || superseded == e.counted {
+			complain("ticket %+v is in the ledger of %s: %t, superseded: %t", *e, name, there, superseded)
+		}
+	}
+	if onDisk != len(marks) {
+		complain("the ledger of %s has %d tickets, the disk %d", name, len(marks), onDisk)
 	}
 	return broken
 }
@@ -183,12 +231,12 @@ func (l *ledger) elements(name string) []string {
 }
 
 // judge holds the tickets against what clients asked for and were told:
-// acknowledged once, not acknowledged at most once, nothing else. Lost counts
-// the acknowledged ones that only a lost disk had.
+// what is acknowledged is there, and nothing else is that nobody asked for. Lost
+// are the acknowledged ones that only a lost disk had. That of tickets with one
+// id one counts is for compare.
 func (l *ledger) judge(updates map[string]*update, doomed []doom) (lost []*update, broken []string) {
 	complain := func(format string, args ...any) { broken = append(broken, fmt.Sprintf(format, args...)) }
 	found := make(map[ticketKey]*entry, len(l.entries))
-	counted := make(map[string]int, len(l.entries))
 	for i := range l.entries {
 		e := &l.entries[i]
 		found[ticketKey{e.origin, e.seq}] = e
@@ -198,14 +246,8 @@ func (l *ledger) judge(updates map[string]*update, doomed []doom) (lost []*updat
 		if u := updates[e.id]; u == nil || u.Name != e.name || u.Op != e.op || !e.says(u) {
 			complain("ticket %+v was asked for as %+v", *e, u)
 		}
-		if e.counted {
-			counted[e.id]++
-		}
 	}
 	for id, u := range updates {
-		if counted[id] > 1 {
-			complain("update %s counts %d times", id, counted[id])
-		}
 		if u.Acked.IsZero() || u.Ticket.Origin == "" {
 			continue
 		}
