@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,11 +20,12 @@ import (
 // simulation is what the command was asked to do.
 type simulation struct {
 	simulator.Many
-	nodes         int
-	shape, file   string
-	hours         float64
-	faults, trace bool
-	shrink        time.Duration
+	nodes       int
+	shape, file string
+	hours       float64
+	faults      faultsFlag
+	trace       bool
+	shrink      time.Duration
 }
 
 func newSimulate(c *console) *cobra.Command {
@@ -36,6 +39,7 @@ The same seed always gives the same history. Of a seed that fails, the least par
 which the same checker still fails is printed, and what happens then.`,
 		Example: `  bluerings simulate --seed 1 --seeds 200
   bluerings simulate --nodes 5 --topology star --hours 10
+  bluerings simulate --faults kill,cut,clock --seeds 1000
   bluerings simulate --seed 1912 --seeds 1 --trace`,
 		Args: takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,7 +61,7 @@ which the same checker still fails is printed, and what happens then.`,
 	f.IntVar(&s.nodes, "nodes", 0, "nodes of the ring; 0: drawn from the seed")
 	f.StringVar(&s.shape, "shape", topologies.FullMesh, "shape of the ring, with --nodes")
 	f.StringVar(&s.file, "topology", "", "topology file, or a shape with --nodes; default: drawn from the seed")
-	f.BoolVar(&s.faults, "faults", true, "inject faults")
+	f.Var(&s.faults, "faults", "inject faults: true, false, or `kinds` of "+strings.Join(simulator.FaultNames(), ","))
 	f.DurationVar(&s.shrink, "shrink", 30*time.Second, "how long the least plan that fails is looked for; 0: print it whole")
 	f.BoolVar(&s.trace, "trace", false, "print what happens")
 	return cmd
@@ -67,7 +71,7 @@ func (s *simulation) run(ctx context.Context, c *console) error {
 	if err := s.choose(); err != nil {
 		return err
 	}
-	s.NoFaults, s.Time = !s.faults, time.Duration(s.hours*float64(time.Hour))
+	s.NoFaults, s.Faults, s.Time = s.faults.none, s.faults.only, time.Duration(s.hours*float64(time.Hour))
 	if s.trace {
 		s.Trace, s.Workers = c.out, 1
 	}
@@ -85,6 +89,34 @@ func (s *simulation) run(ctx context.Context, c *console) error {
 	s.show(ctx, c, total.Failure)
 	return total.Failure
 }
+
+// faultsFlag reads which faults to inject.
+type faultsFlag struct {
+	none bool
+	only simulator.Faults
+}
+
+// Set implements pflag.Value.
+func (f *faultsFlag) Set(text string) error {
+	if on, err := strconv.ParseBool(text); err == nil {
+		*f = faultsFlag{none: !on}
+		return nil
+	}
+	only, err := simulator.ParseFaults(text)
+	*f = faultsFlag{only: only}
+	return err
+}
+
+// String implements pflag.Value.
+func (f *faultsFlag) String() string {
+	if f.only != 0 {
+		return f.only.String()
+	}
+	return strconv.FormatBool(!f.none)
+}
+
+// Type implements pflag.Value.
+func (*faultsFlag) Type() string { return "kinds" }
 
 // choose finds the topology that was asked for.
 func (s *simulation) choose() (err error) {

@@ -30,6 +30,7 @@ func Draw(o Options) *Plan {
 	d.updates()
 	if !o.NoFaults {
 		d.faults()
+		p.only(o.Faults)
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return int(min(max(a.At-b.At, -1), 1)) })
 	return p

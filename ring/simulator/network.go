@@ -6,7 +6,8 @@ import (
 	"bluerings/ring/replica"
 )
 
-// link carries what from publishes to its subscriber to, in order. What is on
+// link carries what from publishes to its subscriber to, in order, always: it stands for a
+// TCP connection, over which no message overtakes another. What is on
 // its way when it goes down is lost, or, if an end went away, may still arrive
 // before the subscriber notices.
 type link struct {

@@ -3,6 +3,7 @@ package simulator
 import (
 	"cmp"
 	"context"
+	"reflect"
 	"slices"
 	"time"
 
@@ -144,8 +145,9 @@ func (s *shrinking) conditions() {
 		func(c *Conditions) { c.Interval = make([]time.Duration, len(c.Interval)) },
 	} {
 		p := *s.best
-		gentle(&p.Conditions)
-		s.try(p)
+		if gentle(&p.Conditions); !reflect.DeepEqual(p.Conditions, s.best.Conditions) {
+			s.try(p)
+		}
 	}
 }
 

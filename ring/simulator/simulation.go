@@ -21,6 +21,7 @@ type Options struct {
 	Topology *topologies.Topology // nil: drawn from the seed
 	Duration time.Duration        // of updates and faults, in virtual time; 0: drawn from the seed
 	NoFaults bool
+	Faults   Faults    // of these kinds only; 0: of all
 	Trace    io.Writer // nil: none
 }
 
