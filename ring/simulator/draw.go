@@ -14,7 +14,7 @@ func Draw(o Options) *Plan {
 	g := newSource(o.Seed, 0)
 	p := &Plan{Seed: o.Seed, Topology: o.Topology, Duration: o.Duration}
 	if p.Topology == nil {
-		p.Topology = drawTopology(g)
+		p.Topology = drawTopology(g, shapesOf(o.Seed))
 	}
 	if p.Duration == 0 {
 		p.Duration = g.between(time.Minute, 8*time.Minute)
@@ -95,14 +95,26 @@ func (d *drawing) conditions(gentle bool) {
 	}
 }
 
-func drawTopology(g source) *topologies.Topology {
-	nodes := 2 + g.IntN(5)
-	if g.chance(0.04) {
-		nodes = 8 + g.IntN(5)
-	}
+// tripleStars is the first seed that may draw a star with three hubs: those below keep
+// their histories.
+const tripleStars = 1 << 40
+
+// shapesOf are the shapes that a seed draws from.
+func shapesOf(seed uint64) []string {
 	shapes := []string{
 		topologies.FullMesh, topologies.FullMesh, topologies.FullMesh, topologies.Star, topologies.Star, topologies.Ring,
 		topologies.OneWayRing, topologies.DualStar, topologies.Hierarchy, topologies.Custom, topologies.Custom,
+	}
+	if seed >= tripleStars {
+		shapes = append(shapes, topologies.TripleStar)
+	}
+	return shapes
+}
+
+func drawTopology(g source, shapes []string) *topologies.Topology {
+	nodes := 2 + g.IntN(5)
+	if g.chance(0.04) {
+		nodes = 8 + g.IntN(5)
 	}
 	shape := shapes[g.IntN(len(shapes))]
 	t, err := topologies.Generate(shape, nodes)

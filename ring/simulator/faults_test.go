@@ -46,6 +46,22 @@ func TestFaultsOfSomeKinds(t *testing.T) {
 	}
 }
 
+// TestTripleStars sees that later seeds draw stars with three hubs, and plays some.
+func TestTripleStars(t *testing.T) {
+	played := 0
+	for seed := uint64(tripleStars); seed < tripleStars+200 && played < 4; seed++ {
+		if p := Draw(Options{Seed: seed, Duration: 30 * time.Second}); len(p.Topology.Hubs) == 3 {
+			played++
+			if r := p.Play(nil); r.Failure != nil {
+				t.Error(r.Failure)
+			}
+		}
+	}
+	if played < 4 {
+		t.Errorf("%d of seeds %d to %d are stars with three hubs", played, uint64(tripleStars), uint64(tripleStars)+199)
+	}
+}
+
 // count adds what a plan has of each kind of fault.
 func count(p *Plan, drawn map[Faults]int) {
 	note := func(f Faults, happens bool) {
