@@ -131,6 +131,7 @@ func (h *history) play() {
 		h.judge()
 		h.abandon()
 	}
+	_ = os.RemoveAll(h.dir)
 }
 
 // open starts a life with what the one before left. Until it has started there
