@@ -232,7 +232,9 @@ func (h *history) commit() {
 		next := h.after(batch)
 		h.flying = &next
 		h.tracef("batch %d: %v", batch.Number, next.ends)
+		synctest.Wait() // who was told that the last one is done may sync as well
 		batch = h.n.commit(batch)
+		synctest.Wait()
 		if h.power.image != "" {
 			return // and then nothing more of this life counts
 		}
