@@ -117,7 +117,7 @@ func TestWhatWasNotBegunIsNotUncertain(t *testing.T) {
 	}
 	begun := mint("begun")
 	breakDisk(t, dir)
-	batch := n.replica.NextBatch(n.now())
+	batch := n.replica.SealBatch(n.now())
 	later, repeated := mint("later"), mint("begun")
 	n.mu.Unlock()
 	n.commit(batch)

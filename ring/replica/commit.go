@@ -10,15 +10,6 @@ import (
 	"bluerings/tickets"
 )
 
-// NextBatch is SealBatch, with the batch made ready for the store at once.
-func (r *Replica) NextBatch(now Now) *Batch {
-	b := r.SealBatch(now)
-	if b != nil {
-		b.Encode()
-	}
-	return b
-}
-
 // SealBatch seals what has accumulated into a batch, which is for the store
 // once Encode was called. It returns nil when there is nothing to persist, or
 // while a batch is on its way.

@@ -302,3 +302,12 @@ func (s *stage) impersonate(a *actor) {
 	}
 	s.flood(a.cfg.Host, TopicPing, a.encodePing(p))
 }
+
+// NextBatch is SealBatch, with the batch made ready for the store at once.
+func (r *Replica) NextBatch(now Now) *Batch {
+	b := r.SealBatch(now)
+	if b != nil {
+		b.Encode()
+	}
+	return b
+}
