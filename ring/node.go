@@ -49,8 +49,6 @@ type Node struct {
 	places   []tickets.Place    // of findAll
 	answered []*call            // to be woken once the lock is free
 	company  company
-	// caughtUp is set for good once the node had what others had.
-	caughtUp bool
 	changed  chan struct{} // closed and replaced when what waits may look again
 	looking  atomic.Int32  // how many wait on changed
 
@@ -245,10 +243,9 @@ func (n *Node) Ready() error {
 		return ErrClosed
 	case n.full:
 		return ErrFull
-	case !n.caughtUp && !n.replica.CaughtUp(n.now()):
+	case !n.replica.CaughtUp(n.now()):
 		return ErrCatchingUp
 	}
-	n.caughtUp = true
 	return nil
 }
 

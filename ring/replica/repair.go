@@ -261,12 +261,16 @@ func (r *Replica) NextTick() time.Duration {
 }
 
 // behindReasons names the members whose tickets have been lacking here for
-// longer than a peer timeout.
+// longer than a peer timeout; or at all, as long as this run has not caught up.
 func (r *Replica) behindReasons(now Now) []Reason {
+	patience := r.cfg.PeerTimeout
+	if !r.CaughtUp(now) {
+		patience = -1
+	}
 	var reasons []Reason
 	for _, i := range r.order {
 		l := &r.logs[i]
-		if l.want.target > l.held && now.Mono-l.want.since > r.cfg.PeerTimeout && l.held < l.want.goal {
+		if l.want.target > l.held && now.Mono-l.want.since > patience && l.held < l.want.goal {
 			reasons = append(reasons, Reason{"behind", l.origin.Host, fmt.Sprintf("this node lacks %d of its tickets", l.want.target-l.held)})
 		}
 	}
@@ -284,9 +288,15 @@ func (r *Replica) Lacks() (n uint64) {
 }
 
 // CaughtUp tells whether this node has what its upstreams had when they were
-// first heard. It does not wait for one that cannot be reached or says nothing
-// for a while, and not for ever for tickets that do not come.
+// first heard; once it had, that is so for good. It does not wait for one that
+// cannot be reached or says nothing for a while, and not for ever for tickets
+// that do not come.
 func (r *Replica) CaughtUp(now Now) bool {
+	r.caughtUp = r.caughtUp || r.hasWhatOthersHad(now)
+	return r.caughtUp
+}
+
+func (r *Replica) hasWhatOthersHad(now Now) bool {
 	if now.Mono-max(r.started, r.extended) > stuckAfter {
 		return true
 	}
