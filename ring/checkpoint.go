@@ -16,7 +16,10 @@ import (
 // the start would take long, or memory fill.
 const (
 	checkpointLook  = time.Second
-	checkpointEvery = 30 * time.Second
+	checkpointEvery = 5 * time.Minute
+	// quietLooks in a row without a new ticket are rest. One is not enough: the
+	// process may have been stopped, and work wait for it.
+	quietLooks = 2
 	// maxTail is how many tickets are left to fold, and maxClaims how many ids
 	// stay in memory, about.
 	maxTail   = 1_500_000
@@ -45,7 +48,7 @@ func (n *Node) checkpointLoop() {
 	ticker := time.NewTicker(checkpointLook)
 	defer ticker.Stop()
 	last, written := time.Now(), n.stored()
-	seen, rested := written, uint64(math.MaxUint64)
+	seen, rested, quiet := written, uint64(math.MaxUint64), 0
 	for {
 		select {
 		case <-n.stop:
@@ -55,8 +58,11 @@ func (n *Node) checkpointLoop() {
 		case <-ticker.C:
 		}
 		stored := n.stored()
-		idle := stored == seen
+		if quiet++; stored != seen {
+			quiet = 0
+		}
 		seen = stored
+		idle := quiet >= quietLooks
 		rows, claims := n.unflushed()
 		if idle && rows == 0 && claims == 0 && (rested > stored || stored-rested >= tiring) {
 			n.rest()

@@ -3,10 +3,9 @@ package ring
 import "time"
 
 // company lets a commit wait for more callers, in the way of the group commit
-// of databases: those who were just answered come back soon, and if half of
-// all callers share a commit, that half is on the disk while the other half is
-// being answered and asks anew. Without it a few early ones get a commit of
-// their own, for which everybody else then waits.
+// of databases: those who were just answered come back soon, and a commit that
+// all of them share costs each little. Without it a few early ones get a commit
+// of their own, for which everybody else then waits.
 type company struct {
 	want  int // calls that the next commit waits for; 0: it does not wait
 	round uint64
@@ -16,9 +15,10 @@ type company struct {
 
 const (
 	leastCompany    = 12                     // callers at once, with fewer no commit waits
-	enoughCompany   = 32                     // calls in a commit: with more, the sync is a small part of what each costs
+	mostCompany     = 256                    // with more, commits are large without a wait
+	enoughCompany   = 64                     // calls in a commit: with more, the sync is a small part of what each costs
 	quickCommit     = 100 * time.Microsecond // what takes less is not worth a wait
-	companyPatience = time.Millisecond       // longest wait; nor longer than two commits take
+	companyPatience = 2 * time.Millisecond   // longest wait; nor longer than four commits take
 	longestRest     = 64
 )
 
@@ -27,9 +27,9 @@ const (
 // may wait for more, 0 if it shall not.
 func (c *company) expect(took time.Duration, answered, pending int) time.Duration {
 	all := answered + pending
-	want := min(all/2, enoughCompany)
+	want := min(all-all/16, enoughCompany) // one in sixteen may be late
 	switch {
-	case all < leastCompany || pending >= want || took < quickCommit:
+	case all < leastCompany || all > mostCompany || pending >= want || took < quickCommit:
 		return 0
 	case c.rest > 0:
 		c.rest--
@@ -37,7 +37,7 @@ func (c *company) expect(took time.Duration, answered, pending int) time.Duratio
 	}
 	c.want = want
 	c.round++
-	return min(2*took, companyPatience)
+	return min(4*took, companyPatience)
 }
 
 // waitsWith ends the wait once enough calls are there for the next commit, and

@@ -17,19 +17,20 @@ func TestCompany(t *testing.T) {
 	}{
 		{1, 0, false}, {1, leastCompany - 2, false}, // few callers: nobody waits
 		{leastCompany, 0, true}, {40, 2, true}, {60, 4, true},
-		{32, 32, false}, {2, 60, false}, // half of them are there
-		{500, enoughCompany, false}, {500, enoughCompany - 1, true}, // a large commit waits for no more
+		{32, 32, true}, {2, 60, false}, // nearly all are there
+		{190, enoughCompany, false}, {190, enoughCompany - 1, true}, // a large commit waits for no more
+		{mostCompany, 0, true}, {mostCompany, 1, false}, // nor does a crowd
 	} {
 		if got := c.expect(commit, x.answered, x.pending); got > 0 != x.expect {
 			t.Errorf("%d were answered, %d wait: %s", x.answered, x.pending, got)
 		}
 		c = company{}
 	}
-	if c.expect(commit, 40, 2) == 0 || !c.waitsWith(20) || c.waitsWith(21) || c.waitsWith(0) {
-		t.Error("it waits for half, once")
+	if c.expect(commit, 40, 2) == 0 || !c.waitsWith(39) || c.waitsWith(40) || c.waitsWith(0) {
+		t.Error("it waits for nearly all, once")
 	}
 	for took, want := range map[time.Duration]time.Duration{
-		quickCommit - 1: 0, quickCommit: 2 * quickCommit, 300 * time.Microsecond: 600 * time.Microsecond, time.Second: companyPatience,
+		quickCommit - 1: 0, quickCommit: 4 * quickCommit, 300 * time.Microsecond: 1200 * time.Microsecond, time.Second: companyPatience,
 	} {
 		if got := c.expect(took, 40, 2); got != want {
 			t.Errorf("after a commit of %s it waits for %s, want %s", took, got, want)
@@ -58,7 +59,7 @@ func TestCompanyInVain(t *testing.T) {
 	}
 	for c.expect(commit, 40, 2) == 0 {
 	}
-	if c.giveUp(c.round-1) || !c.waitsWith(20) || c.waitsWith(21) {
+	if c.giveUp(c.round-1) || !c.waitsWith(39) || c.waitsWith(40) {
 		t.Error("the wait was ended by the end of another")
 	}
 	if n := waits(20); n < 3 {

@@ -30,17 +30,18 @@ const (
 // mayImport lists, for the packages that have a place, all packages of this
 // module that they may import outside of tests.
 var mayImport = map[string][]string{
-	"value":          {},
-	"hlc":            {},
-	"topologies":     {},
-	"tickets":        {"value", "hlc"},
-	"ring/replica":   {"tickets", "value", "hlc"},
-	"ring/zmqbus":    {},
-	"ring/journal":   {},
-	"ring/boltstore": {"ring/journal", "ring/replica", "tickets", "value", "hlc"},
-	"ring/simulator": {"ring/replica", "tickets", "value", "hlc", "topologies"},
-	"ring":           {"ring/replica", "ring/boltstore", "ring/zmqbus", "tickets", "value", "hlc", "topologies"},
-	"httpapi":        {"ring", "tickets", "value", "hlc", "topologies"},
+	"value":            {},
+	"internal/inplace": {},
+	"hlc":              {},
+	"topologies":       {},
+	"tickets":          {"value", "hlc"},
+	"ring/replica":     {"tickets", "value", "hlc"},
+	"ring/zmqbus":      {},
+	"ring/journal":     {"internal/inplace"},
+	"ring/boltstore":   {"ring/journal", "internal/inplace", "ring/replica", "tickets", "value", "hlc"},
+	"ring/simulator":   {"ring/replica", "tickets", "value", "hlc", "topologies"},
+	"ring":             {"ring/replica", "ring/boltstore", "ring/zmqbus", "tickets", "value", "hlc", "topologies"},
+	"httpapi":          {"ring", "tickets", "value", "hlc", "topologies"},
 }
 
 // pure are the packages that decide and do not act.

@@ -3,7 +3,6 @@ package boltstore
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,6 +15,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"bluerings/internal/inplace"
 )
 
 // lockTimeout is how long opening waits for another process to let go.
@@ -25,11 +26,11 @@ const lockTimeout = time.Second
 // cannot be read, or that makes bbolt panic, becomes an error and never ends
 // the process; and the outcome of a failed commit is told apart.
 type database struct {
-	path  string // for opening
-	name  string // for messages
-	db    *bbolt.DB
-	file  *os.File // bbolt's own, to read the meta pages past the memory map
-	inode os.FileInfo
+	path   string // for opening
+	name   string // for messages
+	db     *bbolt.DB
+	file   *os.File // bbolt's own, to read the meta pages past the memory map
+	opened inplace.File
 
 	write   sync.Mutex // one writer at a time, and guards what follows
 	refused error      // why there are no more writes
@@ -88,7 +89,7 @@ func openDatabase(path string, readOnly, create bool) (*database, error) {
 		flags &^= os.O_EXCL
 	}
 	if err == nil {
-		d.inode, err = d.file.Stat()
+		d.opened, err = inplace.Of(d.file)
 	}
 	if err != nil {
 		if d.file != nil {
@@ -231,16 +232,8 @@ func (d *database) refuse(err error) {
 // its bytes: bbolt would write on into a file that was renamed or removed. It
 // costs about two microseconds.
 func (d *database) inPlace(size int64) error {
-	info, err := os.Stat(d.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return damaged("%s was moved away or removed while in use; put it back and start again", d.path)
-	case err != nil:
-		return damaged("%s cannot be found while in use: %v", d.path, err)
-	case !os.SameFile(info, d.inode):
-		return damaged("%s was replaced by another file while in use", d.path)
-	case info.Size() < size:
-		return damaged("%s was cut to %d bytes while in use, it had %d", d.path, info.Size(), size)
+	if err := d.opened.Check(d.path, size); err != nil {
+		return damaged("%v", err)
 	}
 	return nil
 }

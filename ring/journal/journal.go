@@ -28,6 +28,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
+
+	"bluerings/internal/inplace"
 )
 
 const (
@@ -83,7 +85,7 @@ type file struct {
 type Journal struct {
 	dir    string
 	files  [2]file
-	infos  [2]os.FileInfo
+	opened [2]inplace.File
 	turn   int
 	next   uint64 // number of the next record
 	failed error
@@ -111,7 +113,7 @@ func Create(dir string, next uint64, o Options) (*Journal, error) {
 		f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		if err == nil {
 			j.files[i].device = &osFile{f, o.Synced}
-			j.infos[i], err = f.Stat()
+			j.opened[i], err = inplace.Of(f)
 		}
 		if err == nil {
 			err = j.files[i].grow()
@@ -212,26 +214,10 @@ func (j *Journal) Failed() bool { return j.failed != nil }
 // off: what is written to it then would be lost. The next record may go to
 // either.
 func (j *Journal) InPlace() error {
-	for i := range j.files {
-		if err := j.inPlace(i); err != nil {
-			return err
+	for i, name := range Names() {
+		if err := j.opened[i].Check(filepath.Join(j.dir, name), j.files[i].size.Load()); err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-	}
-	return nil
-}
-
-func (j *Journal) inPlace(i int) error {
-	path := filepath.Join(j.dir, Names()[i])
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %s was moved away or removed while in use", ErrDamaged, path)
-	case err != nil:
-		return fmt.Errorf("%w: %s cannot be found while in use: %w", ErrDamaged, path, err)
-	case !os.SameFile(info, j.infos[i]):
-		return fmt.Errorf("%w: %s was replaced by another file while in use", ErrDamaged, path)
-	case info.Size() < j.files[i].size.Load():
-		return fmt.Errorf("%w: %s was cut to %d bytes while in use, it had %d", ErrDamaged, path, info.Size(), j.files[i].size.Load())
 	}
 	return nil
 }
