@@ -25,7 +25,7 @@ const (
 // faster than so: whoever takes them in may share its processors and its disk,
 // and what is flooded need not stand behind them.
 const (
-	givenPerSecond      = 600_000  // tickets
+	givenPerSecond      = 400_000  // tickets
 	givenBytesPerSecond = 64 << 20 // of their encoding
 	// calledLately is how long after an update there may be another.
 	calledLately = time.Second
