@@ -17,9 +17,8 @@ import (
 const (
 	checkpointLook  = time.Second
 	checkpointEvery = 5 * time.Minute
-	// quietLooks in a row without a new ticket are rest. One is not enough: the
-	// process may have been stopped, and work wait for it.
-	quietLooks = 2
+	// checkpointRetry is how long after a failure it is tried again.
+	checkpointRetry = 30 * time.Second
 	// maxTail is how many tickets are left to fold, and maxClaims how many ids
 	// stay in memory, about.
 	maxTail   = 1_500_000
@@ -30,8 +29,12 @@ const (
 	farBehind = 200_000
 	patience  = 4
 	// maxLastRows is how many rows, each in a page of its own, are written when
-	// the node closes; where more changed, folding is quicker.
-	maxLastRows = 20_000
+	// the node closes; where more changed, folding is quicker, unless there are
+	// foldedAtOnce tickets or more for each row. Then all of up to mostLastRows
+	// are written, in about half a microsecond each.
+	maxLastRows  = 20_000
+	foldedAtOnce = 3
+	mostLastRows = 1_500_000
 	// tiring is after how many tickets what was needed for them is given back
 	// when the node is idle, as it is after the start.
 	tiring = 10_000
@@ -47,8 +50,8 @@ const (
 func (n *Node) checkpointLoop() {
 	ticker := time.NewTicker(checkpointLook)
 	defer ticker.Stop()
-	last, written := time.Now(), n.stored()
-	seen, rested, quiet := written, uint64(math.MaxUint64), 0
+	last, looked, failed := time.Now(), time.Now(), time.Time{}
+	seen, rested := n.stored(), uint64(math.MaxUint64)
 	for {
 		select {
 		case <-n.stop:
@@ -57,32 +60,40 @@ func (n *Node) checkpointLoop() {
 			return
 		case <-ticker.C:
 		}
-		stored := n.stored()
-		if quiet++; stored != seen {
-			quiet = 0
+		since := time.Since(looked)
+		if since < checkpointLook/2 {
+			continue // the look before came late
 		}
+		looked = time.Now()
+		stored := n.stored()
+		// Where the look itself is late, the process may have been stopped, and
+		// work wait for it.
+		idle := stored == seen && since < 2*checkpointLook
 		seen = stored
-		idle := quiet >= quietLooks
 		rows, claims := n.unflushed()
 		if idle && rows == 0 && claims == 0 && (rested > stored || stored-rested >= tiring) {
 			n.rest()
 			rested = stored
 		}
-		if rows == 0 && claims == 0 || !idle && !n.due(stored-written, claims, time.Since(last)) {
+		if rows == 0 && claims == 0 || time.Since(failed) < checkpointRetry || !idle && !n.due(claims, time.Since(last)) {
 			continue
 		}
 		ctx, cancel := n.untilDrained(indexTime)
-		if err := n.checkpoint(ctx); err != nil && !n.closing.Load() {
-			n.log.Warn("the index could not be written, it will be tried again", "err", err)
-		}
+		err := n.checkpoint(ctx)
 		cancel()
-		last, written = time.Now(), stored
+		switch {
+		case err == nil:
+			last = time.Now()
+		case !n.closing.Load():
+			n.log.Warn("the index could not be written, it will be tried again", "err", err)
+			failed = time.Now()
+		}
 	}
 }
 
 // due tells whether the index should be brought up to date although there is
 // other work.
-func (n *Node) due(tail uint64, claims int, since time.Duration) bool {
+func (n *Node) due(claims int, since time.Duration) bool {
 	n.mu.RLock()
 	lacks := n.replica.Lacks()
 	n.mu.RUnlock()
@@ -90,7 +101,7 @@ func (n *Node) due(tail uint64, claims int, since time.Duration) bool {
 	if lacks > farBehind {
 		times = patience
 	}
-	return tail >= uint64(times)*maxTail || claims >= times*maxClaims || since >= time.Duration(times)*checkpointEvery
+	return n.tail() >= uint64(times)*maxTail || claims >= times*maxClaims || since >= time.Duration(times)*checkpointEvery
 }
 
 // rest gives back memory that the next work will ask for again.
@@ -138,10 +149,20 @@ func (n *Node) unflushed() (rows, claims int) {
 // lastCheckpoint makes the next start quicker, unless it would take longer
 // itself.
 func (n *Node) lastCheckpoint(ctx context.Context) error {
-	if rows, _ := n.unflushed(); rows > maxLastRows {
+	rows, _ := n.unflushed()
+	if rows > mostLastRows || rows > maxLastRows && n.tail() < foldedAtOnce*uint64(rows) {
 		return nil
 	}
 	return n.checkpoint(ctx)
+}
+
+// tail is how many tickets the index lacks.
+func (n *Node) tail() uint64 {
+	n.flushing.Lock()
+	defer n.flushing.Unlock()
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return total(n.replica.Covers()) - n.indexed
 }
 
 // checkpoint writes what changed to the index. The index must not know of
@@ -223,7 +244,7 @@ func (n *Node) unclaimed(flush *tickets.Flush, orphans []replica.Claim) (list []
 // one says what the index covers: until then it is of no use to a start. That
 // holds a step in memory rather than all of it, and the disk is free for
 // commits in between: while there is other work, the index is written a third
-// of the time.
+// of the time, unless more comes than it would ever catch up with.
 func (n *Node) inSteps(ctx context.Context, flush *tickets.Flush, last *replica.Checkpoint) error {
 	n.indexed = 0
 	drop := last.Drop // first: a new life of a name may have taken an id again
@@ -236,7 +257,7 @@ func (n *Node) inSteps(ctx context.Context, flush *tickets.Flush, last *replica.
 		if more, err = n.encodeRows(ctx, flush, step, n.cfg.stepItems); err != nil {
 			return err
 		}
-		if err := n.step(ctx, step, began, stored); err != nil {
+		if err := n.step(ctx, step, began, stored, total(last.Covers)); err != nil {
 			return err
 		}
 	}
@@ -244,7 +265,7 @@ func (n *Node) inSteps(ctx context.Context, flush *tickets.Flush, last *replica.
 		began, stored := time.Now(), n.stored()
 		step := &replica.Checkpoint{Claims: last.Claims[:n.cfg.stepItems]}
 		last.Claims = last.Claims[n.cfg.stepItems:]
-		if err := n.step(ctx, step, began, stored); err != nil {
+		if err := n.step(ctx, step, began, stored, total(last.Covers)); err != nil {
 			return err
 		}
 	}
@@ -252,12 +273,16 @@ func (n *Node) inSteps(ctx context.Context, flush *tickets.Flush, last *replica.
 }
 
 // step writes a step that began when so many tickets were stored, and rests
-// stepRest times as long as it took if there are more now.
-func (n *Node) step(ctx context.Context, step *replica.Checkpoint, began time.Time, stored uint64) error {
+// stepRest times as long as it took if there are more now, but not too many of
+// them that the index will not cover.
+func (n *Node) step(ctx context.Context, step *replica.Checkpoint, began time.Time, stored, covers uint64) error {
 	if err := n.store.Checkpoint(ctx, step); err != nil {
 		return err
 	}
-	if n.stored() == stored {
+	n.mu.RLock()
+	newer := total(n.replica.Covers()) - covers
+	n.mu.RUnlock()
+	if n.stored() == stored || newer > maxTail {
 		return nil
 	}
 	select {

@@ -103,8 +103,9 @@ func (n *Node) commit(batch *replica.Batch) (next *replica.Batch) {
 	}
 	if err == nil {
 		n.takeIn()
+		before := len(n.answered) // those who need no commit
 		n.release(batch.Number, nil)
-		answered = len(n.answered)
+		answered = len(n.answered) - before
 		err = n.proceed(more)
 	}
 	if err != nil {

@@ -27,7 +27,7 @@ const (
 // may wait for more, 0 if it shall not.
 func (c *company) expect(took time.Duration, answered, pending int) time.Duration {
 	all := answered + pending
-	want := min(all-all/16, enoughCompany) // one in sixteen may be late
+	want := min(all*15/16, enoughCompany) // one in sixteen may be late
 	switch {
 	case all < leastCompany || all > mostCompany || pending >= want || took < quickCommit:
 		return 0

@@ -26,7 +26,7 @@ func TestCompany(t *testing.T) {
 		}
 		c = company{}
 	}
-	if c.expect(commit, 40, 2) == 0 || !c.waitsWith(39) || c.waitsWith(40) || c.waitsWith(0) {
+	if c.expect(commit, 40, 2) == 0 || !c.waitsWith(38) || c.waitsWith(39) || c.waitsWith(0) {
 		t.Error("it waits for nearly all, once")
 	}
 	for took, want := range map[time.Duration]time.Duration{
@@ -59,7 +59,7 @@ func TestCompanyInVain(t *testing.T) {
 	}
 	for c.expect(commit, 40, 2) == 0 {
 	}
-	if c.giveUp(c.round-1) || !c.waitsWith(39) || c.waitsWith(40) {
+	if c.giveUp(c.round-1) || !c.waitsWith(38) || c.waitsWith(39) {
 		t.Error("the wait was ended by the end of another")
 	}
 	if n := waits(20); n < 3 {

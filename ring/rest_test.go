@@ -7,6 +7,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bluerings/tickets"
+	"bluerings/value"
 )
 
 // BenchmarkStop closes a node of a million counters of which most have just
@@ -75,4 +78,26 @@ func BenchmarkIdle(b *testing.B) {
 	before, began := used(), time.Now()
 	time.Sleep(10 * time.Second)
 	b.ReportMetric(100*(used()-before).Seconds()/time.Since(began).Seconds(), "%-of-a-core")
+}
+
+// TestClosingAfterManyTickets: the index is written, however many rows changed,
+// where folding all that it lacks would take the next start longer.
+func TestClosingAfterManyTickets(t *testing.T) {
+	names := benchNames(maxLastRows + 1)
+	dir := t.TempDir() + "/data"
+	n := crowded(t, dir, "none", names)
+	cmds := make([]Command, len(names))
+	for i := range cmds {
+		cmds[i] = Command{Op: tickets.CounterAdd, Name: names[i], Amount: value.FromInt64(1)}
+	}
+	for range foldedAtOnce {
+		applyAll(t, n, cmds)
+	}
+	closeNode(t, n)
+	verified(t, dir)
+	n = open(t, Config{Data: dir})
+	defer closeNode(t, n)
+	if all := uint64((foldedAtOnce + 1) * len(names)); n.indexed != all {
+		t.Errorf("of %d tickets the index has %d", all, n.indexed)
+	}
 }

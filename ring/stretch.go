@@ -23,7 +23,8 @@ const (
 
 // While a node has callers of its own, it gives the tickets that others lack no
 // faster than so: whoever takes them in may share its processors and its disk,
-// and what is flooded need not stand behind them.
+// and what is flooded need not stand behind them. Where it stores more itself,
+// it gives half as many again, or nobody would ever catch up.
 const (
 	givenPerSecond      = 400_000  // tickets
 	givenBytesPerSecond = 64 << 20 // of their encoding
@@ -58,12 +59,32 @@ func (n *Node) publishAll(queue chan replica.Stretch, p *pacer) {
 }
 
 // pacer spreads over time what is given.
-type pacer struct{ free time.Time } // when all before is paid for
+type pacer struct {
+	free    time.Time // when all before is paid for
+	stored  uint64    // tickets that the node had taken in at
+	counted time.Time
+	rate    float64 // tickets that may be given in a second, since then
+}
+
+// heed counts once a second how many tickets the node takes in itself.
+func (p *pacer) heed(now time.Time, stored func() uint64) {
+	since := now.Sub(p.counted)
+	if since < time.Second {
+		return
+	}
+	before := p.stored
+	p.stored, p.counted, p.rate = stored(), now, givenPerSecond
+	if since < time.Minute { // else it had been at rest
+		p.rate = max(p.rate, 1.5*float64(p.stored-before)/since.Seconds())
+	}
+}
 
 // rest is how long to wait before so much is given.
 func (p *pacer) rest(now time.Time, count uint64, bytes int) time.Duration {
 	const slack = 2 * time.Millisecond // a timer may be late by that
+	relief := max(1, p.rate/givenPerSecond)
 	cost := max(time.Duration(count)*time.Second/givenPerSecond, time.Duration(bytes)*time.Second/givenBytesPerSecond)
+	cost = time.Duration(float64(cost) / relief)
 	if earliest := now.Add(-slack); p.free.Before(earliest) {
 		p.free = earliest
 	}
@@ -140,8 +161,12 @@ func (b *bulk) publish(run []byte, first, last uint64) bool {
 			return false
 		}
 	}
-	if b.s.Given && n.mayTakeItsTime() && !n.pause(b.pace.rest(time.Now(), last-first+1, len(run))) {
-		return false
+	if b.s.Given && n.mayTakeItsTime() {
+		now := time.Now()
+		b.pace.heed(now, n.stored)
+		if !n.pause(b.pace.rest(now, last-first+1, len(run))) {
+			return false
+		}
 	}
 	message := n.replica.Frame(run, b.s.Given)
 	n.bus.Publish(b.s.Topic, message)

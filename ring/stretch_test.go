@@ -39,6 +39,30 @@ func TestPacerSpreadsWhatIsGiven(t *testing.T) {
 	}
 }
 
+// TestPacerKeepsAhead: a node that stores more than it would give by itself
+// gives half as many again.
+func TestPacerKeepsAhead(t *testing.T) {
+	var p pacer
+	now, stored := time.Unix(1000, 0), uint64(1_000_000_000)
+	p.heed(now, func() uint64 { return stored })
+	for _, x := range []struct {
+		own, gives uint64 // a second
+	}{{0, givenPerSecond}, {givenPerSecond / 2, givenPerSecond}, {1_000_000, 1_500_000}, {10, givenPerSecond}} {
+		stored, now = stored+2*x.own, now.Add(2*time.Second)
+		p.heed(now, func() uint64 { return stored })
+		p.heed(now.Add(time.Second/2), func() uint64 { t.Error("it counts too often"); return 0 })
+		begun, count := now, uint64(0)
+		for now.Sub(begun) < time.Second {
+			now = now.Add(p.rest(now, 1000, 10_000))
+			count += 1000
+		}
+		if count < x.gives*95/100 || count > x.gives*105/100 {
+			t.Errorf("it stores %d a second and gives %d, want %d", x.own, count, x.gives)
+		}
+		now, p.free = begun, time.Time{}
+	}
+}
+
 // TestSmallBlocksAreGivenTogether: a log of many single commits reaches a late
 // node in few messages, whatever the ranges it asks for.
 func TestSmallBlocksAreGivenTogether(t *testing.T) {

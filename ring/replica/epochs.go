@@ -319,6 +319,6 @@ func (r *Replica) examineInformed(now Now) {
 		r.metaDue = r.metaDue || r.flying == nil
 		r.reasons = append(r.reasons, Reason{"not_reported", r.cfg.Host, "what the others told of its former promises is not on its disk yet"})
 	default:
-		r.informed = true
+		r.informed, r.informedAt = true, now.Mono
 	}
 }

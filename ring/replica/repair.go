@@ -261,20 +261,54 @@ func (r *Replica) NextTick() time.Duration {
 }
 
 // behindReasons names the members whose tickets have been lacking here for
-// longer than a peer timeout; or at all, as long as this run has not caught up.
+// longer than a peer timeout; or at all, of what the neighbours of this run had.
 func (r *Replica) behindReasons(now Now) []Reason {
-	patience := r.cfg.PeerTimeout
-	if !r.CaughtUp(now) {
-		patience = -1
-	}
+	even := r.isEven(now)
 	var reasons []Reason
 	for _, i := range r.order {
-		l := &r.logs[i]
-		if l.want.target > l.held && now.Mono-l.want.since > patience && l.held < l.want.goal {
-			reasons = append(reasons, Reason{"behind", l.origin.Host, fmt.Sprintf("this node lacks %d of its tickets", l.want.target-l.held)})
+		l, lacks := &r.logs[i], uint64(0)
+		if l.want.target > l.held && now.Mono-l.want.since > r.cfg.PeerTimeout && l.held < l.want.goal {
+			lacks = l.want.target - l.held
+		} else if !even {
+			for _, lk := range r.links {
+				lacks = max(lacks, r.lacksOf(lk, i))
+			}
+		}
+		if lacks > 0 {
+			reasons = append(reasons, Reason{"behind", l.origin.Host, fmt.Sprintf("this node lacks %d of its tickets", lacks)})
 		}
 	}
 	return reasons
+}
+
+// lacksOf is how many tickets of a log somebody had when first heard, since
+// the link is up, that have still to come here or to reach the disk.
+func (r *Replica) lacksOf(lk *link, i tickets.OriginIndex) uint64 {
+	l := &r.logs[i]
+	if int(i) == r.own || int(i) >= len(lk.had) || l.held >= lk.had[i] || max(l.want.target, l.taken) <= l.held {
+		return 0
+	}
+	return lk.had[i] - l.held
+}
+
+// isEven tells whether this run once had all that its upstreams had when they
+// were first heard. It waits for each of them, but not for ever, once all
+// members were heard, be it by another way, nor for tickets that do not come.
+func (r *Replica) isEven(now Now) bool {
+	if r.even || !r.Informed() {
+		return r.even
+	}
+	r.even = true
+	if now.Mono-max(r.informedAt, r.extended) > stuckAfter {
+		return true
+	}
+	for _, lk := range r.links {
+		r.even = r.even && lk.pinged
+		for i := range lk.had {
+			r.even = r.even && r.lacksOf(lk, tickets.OriginIndex(i)) == 0
+		}
+	}
+	return r.even
 }
 
 // Lacks is how many tickets this node knows of and has not.
@@ -308,8 +342,8 @@ func (r *Replica) hasWhatOthersHad(now Now) bool {
 			}
 			continue
 		}
-		for i, seq := range lk.had {
-			if l := &r.logs[i]; l.held < seq && l.want.target > l.held {
+		for i := range lk.had {
+			if r.lacksOf(lk, tickets.OriginIndex(i)) > 0 {
 				return false
 			}
 		}

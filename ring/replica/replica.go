@@ -98,7 +98,9 @@ type Replica struct {
 	// 0: not all have told; informed: a mark beyond that is on the disk.
 	informedOf hlc.Timestamp
 	informed   bool
-	caughtUp   bool // as CaughtUp has told
+	informedAt time.Duration // when that became so, in this run
+	caughtUp   bool          // as CaughtUp has told
+	even       bool          // as isEven has told
 	leaving    bool
 	left       bool // and the batch that records it was sealed
 	// outdone is the latest boot above our own that was heard of for our host,
