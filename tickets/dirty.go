@@ -168,9 +168,10 @@ func join(old, fresh claimSet) claimSet {
 	return old
 }
 
-// Unflushed is how many rows and claims a flush would write, at the least.
+// Unflushed is about how many rows and claims a flush would write: a row may be
+// counted twice that changed again since the last one began, which did not end.
 func (t *Table) Unflushed() (rows, claims int) {
-	return len(t.dirty.rows) + len(t.dirty.taken), t.claims.fresh.count + t.claims.taken.count
+	return min(len(t.dirty.rows)+len(t.dirty.taken), int(t.slots)), t.claims.fresh.count + t.claims.taken.count
 }
 
 // Claims lists the claims by hash, and puts the rows in order. It may run while
