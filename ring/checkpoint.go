@@ -29,12 +29,14 @@ const (
 	farBehind = 200_000
 	patience  = 4
 	// maxLastRows is how many rows, each in a page of its own, are written when
-	// the node closes; where more changed, folding is quicker, unless there are
-	// foldedAtOnce tickets or more for each row. Then all of up to mostLastRows
-	// are written, in about half a microsecond each.
+	// the node closes; where more changed, folding is quicker, unless the index
+	// is as good as empty and lacks foldedAtOnce tickets or more for each row.
+	// Then all of up to mostLastRows are written one after the other, in about
+	// half a microsecond each, if there is lastRowTime for each.
 	maxLastRows  = 20_000
 	foldedAtOnce = 3
 	mostLastRows = 1_500_000
+	lastRowTime  = 4 * time.Microsecond
 	// tiring is after how many tickets what was needed for them is given back
 	// when the node is idle, as it is after the start.
 	tiring = 10_000
@@ -48,7 +50,7 @@ const (
 )
 
 func (n *Node) checkpointLoop() {
-	ticker := time.NewTicker(checkpointLook)
+	ticker := time.NewTicker(n.cfg.look)
 	defer ticker.Stop()
 	last, looked, failed := time.Now(), time.Now(), time.Time{}
 	seen, rested := n.stored(), uint64(math.MaxUint64)
@@ -61,14 +63,14 @@ func (n *Node) checkpointLoop() {
 		case <-ticker.C:
 		}
 		since := time.Since(looked)
-		if since < checkpointLook/2 {
+		if since < n.cfg.look/2 {
 			continue // the look before came late
 		}
 		looked = time.Now()
 		stored := n.stored()
 		// Where the look itself is late, the process may have been stopped, and
 		// work wait for it.
-		idle := stored == seen && since < 2*checkpointLook
+		idle := stored == seen && since < 2*n.cfg.look
 		seen = stored
 		rows, claims := n.unflushed()
 		if idle && rows == 0 && claims == 0 && (rested > stored || stored-rested >= tiring) {
@@ -147,13 +149,27 @@ func (n *Node) unflushed() (rows, claims int) {
 }
 
 // lastCheckpoint makes the next start quicker, unless it would take longer
-// itself.
+// itself. Nothing is lost where time does not suffice.
 func (n *Node) lastCheckpoint(ctx context.Context) error {
 	rows, _ := n.unflushed()
-	if rows > mostLastRows || rows > maxLastRows && n.tail() < foldedAtOnce*uint64(rows) {
+	if rows > maxLastRows && !n.worthWriting(ctx, rows) {
 		return nil
 	}
-	return n.checkpoint(ctx)
+	err := n.checkpoint(ctx)
+	if err != nil && ctx.Err() != nil {
+		n.log.Info("closed before the index was written: the next start takes longer", "err", err)
+		return nil
+	}
+	return err
+}
+
+// worthWriting tells whether a node that closes should write so many rows.
+func (n *Node) worthWriting(ctx context.Context, rows int) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < time.Duration(rows)*lastRowTime {
+		return false
+	}
+	tail := n.tail()
+	return rows <= mostLastRows && tail >= foldedAtOnce*uint64(rows) && n.indexed <= tail // in steps, see anew
 }
 
 // tail is how many tickets the index lacks.

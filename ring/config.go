@@ -45,7 +45,10 @@ type Config struct {
 	// stepItems is how many rows or ids, about, are written to a new index in
 	// one transaction.
 	stepItems int
-	trial     *boltstore.Trial
+	// look is how often the node considers to write the index; 0: the constant
+	// checkpointLook.
+	look  time.Duration
+	trial *boltstore.Trial
 }
 
 // Durability says when an update is acknowledged.
@@ -103,6 +106,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.stepItems == 0 {
 		c.stepItems = stepItems
+	}
+	if c.look == 0 {
+		c.look = checkpointLook
 	}
 	if c.Wall == nil {
 		c.Wall = time.Now

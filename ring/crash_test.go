@@ -115,10 +115,11 @@ func TestCollectionIsOnRecordFirst(t *testing.T) {
 	n := open(t, Config{Data: dir, ExpiryGrace: -1})
 	key := tickets.Key{Family: tickets.Counters, Name: "short"}
 	command := Command{Op: tickets.CounterAdd, Name: "short", Amount: value.FromInt64(5), Expire: n.Now().Add(50 * time.Millisecond)}
-	if out, err := n.Apply(t.Context(), []Command{command}); err != nil || out[0].Err != nil {
+	out, err := n.Apply(t.Context(), []Command{command})
+	if err != nil || out[0].Err != nil {
 		t.Fatal(out, err)
 	}
-	alive := n.Now()
+	alive := out[0].Ticket.At // later it may have expired
 	waitUntil(t, "the name is gone", func() bool { _, ok := n.Read(key); return !ok })
 	waitUntil(t, "its end is final", func() bool { return n.Verdict().FinalThrough > command.Expire })
 	closeNode(t, n)

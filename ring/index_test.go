@@ -35,8 +35,8 @@ func (e *ending) Err() error {
 func TestIndexIsOfNoUseUntilItsLastStep(t *testing.T) {
 	const counters = stepItems + stepItems/4
 	dir, names := t.TempDir()+"/data", benchNames(counters)
-	n := open(t, Config{Data: dir})
-	n.flushing.Lock() // no checkpoint of its own
+	config := Config{Data: dir, look: time.Hour} // no checkpoint of its own
+	n := open(t, config)
 	commands := make([]Command, 0, counters)
 	for i, name := range names {
 		c := Command{Op: tickets.CounterAdd, Name: name, Amount: value.FromInt64(int64(i)), Expire: hlc.Never}
@@ -46,7 +46,6 @@ func TestIndexIsOfNoUseUntilItsLastStep(t *testing.T) {
 		commands = append(commands, c)
 	}
 	applyAll(t, n, commands)
-	n.flushing.Unlock()
 	halted := false
 	for _, looks := range []int64{0, 20, 60, 80, 95} {
 		ctx := &ending{Context: t.Context()}
@@ -65,7 +64,7 @@ func TestIndexIsOfNoUseUntilItsLastStep(t *testing.T) {
 	crash(t, n)
 	verified(t, dir)
 	for _, covered := range []bool{false, true} {
-		n = open(t, Config{Data: dir})
+		n = open(t, config)
 		if got := n.total(names[95]); got != "1000095" {
 			t.Errorf("covered %v: %s", covered, got)
 		}

@@ -86,6 +86,7 @@ func TestClosingAfterManyTickets(t *testing.T) {
 	names := benchNames(maxLastRows + 1)
 	dir := t.TempDir() + "/data"
 	n := crowded(t, dir, "none", names)
+	n.flushing.Lock() // none but the last
 	cmds := make([]Command, len(names))
 	for i := range cmds {
 		cmds[i] = Command{Op: tickets.CounterAdd, Name: names[i], Amount: value.FromInt64(1)}
@@ -93,6 +94,8 @@ func TestClosingAfterManyTickets(t *testing.T) {
 	for range foldedAtOnce {
 		applyAll(t, n, cmds)
 	}
+	n.Drain()
+	n.flushing.Unlock()
 	closeNode(t, n)
 	verified(t, dir)
 	n = open(t, Config{Data: dir})

@@ -293,15 +293,16 @@ func (v *verifier) collectedName(slot uint32) bool {
 	return false
 }
 
-// ended tells whether a ticket is of an earlier life of its name. Whether it has
-// its id then depends on the order in which logs arrived, and nobody asks.
+// ended tells whether a ticket is of a life of its name that is over. Whether it
+// has its id then depends on the order in which logs arrived, and on what a crash
+// left of a collection, and nobody asks.
 func (v *verifier) ended(ref tickets.Ref) bool {
 	t, _, err := (&walker{store: v.store, kind: v.kind}).Ticket(ref)
 	if err != nil {
 		return false
 	}
 	slot, known := v.recount.Lookup(t.Key())
-	return known && t.At < v.recount.Born(slot)
+	return known && (t.At < v.recount.Born(slot) || !v.recount.Alive(slot, hlc.FromTime(time.Now())))
 }
 
 // collected tells whether the ledger covers a ticket and no longer has it.

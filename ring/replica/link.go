@@ -55,7 +55,10 @@ func (r *Replica) LinkChanged(now Now, upstream string, up bool) {
 	if !ok {
 		return
 	}
-	lk.up, lk.upAt, lk.pinged, lk.boot, lk.vector, lk.had = up, now.Mono, false, 0, nil, nil
+	lk.up, lk.upAt, lk.pinged, lk.boot, lk.vector = up, now.Mono, false, 0, nil
+	if r.even { // else what it had still counts until it speaks again
+		lk.had = nil
+	}
 	for topic, a := range r.asks {
 		if a.upstream == upstream {
 			delete(r.asks, topic)

@@ -352,6 +352,7 @@ func (r *Replica) evaluate(now Now) {
 		r.reasons = append(r.reasons, Reason{"duplicate_host", r.cfg.Host, r.duplicate})
 	}
 	r.reasons = append(r.reasons, r.behindReasons(now)...)
+	r.CaughtUp(now) // for good, whenever somebody asks
 	if coherent := len(r.reasons) == 0; coherent != r.coherent {
 		if !coherent {
 			r.counts.Partitions++

@@ -281,8 +281,8 @@ func (r *Replica) behindReasons(now Now) []Reason {
 	return reasons
 }
 
-// lacksOf is how many tickets of a log somebody had when first heard, since
-// the link is up, that have still to come here or to reach the disk.
+// lacksOf is how many tickets of a log somebody had when first heard over the
+// link that have still to come here or to reach the disk.
 func (r *Replica) lacksOf(lk *link, i tickets.OriginIndex) uint64 {
 	l := &r.logs[i]
 	if int(i) == r.own || int(i) >= len(lk.had) || l.held >= lk.had[i] || max(l.want.target, l.taken) <= l.held {
@@ -298,14 +298,13 @@ func (r *Replica) isEven(now Now) bool {
 	if r.even || !r.Informed() {
 		return r.even
 	}
+	waited := now.Mono-r.informedAt > stuckAfter
+	stuck := waited && now.Mono-r.extended > stuckAfter
 	r.even = true
-	if now.Mono-max(r.informedAt, r.extended) > stuckAfter {
-		return true
-	}
 	for _, lk := range r.links {
-		r.even = r.even && lk.pinged
+		r.even = r.even && (lk.pinged || waited)
 		for i := range lk.had {
-			r.even = r.even && r.lacksOf(lk, tickets.OriginIndex(i)) == 0
+			r.even = r.even && (stuck || r.lacksOf(lk, tickets.OriginIndex(i)) == 0)
 		}
 	}
 	return r.even
