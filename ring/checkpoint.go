@@ -260,7 +260,7 @@ func (n *Node) unclaimed(flush *tickets.Flush, orphans []replica.Claim) (list []
 // one says what the index covers: until then it is of no use to a start. That
 // holds a step in memory rather than all of it, and the disk is free for
 // commits in between: while there is other work, the index is written a third
-// of the time, unless more comes than it would ever catch up with.
+// of the time.
 func (n *Node) inSteps(ctx context.Context, flush *tickets.Flush, last *replica.Checkpoint) error {
 	n.indexed = 0
 	drop := last.Drop // first: a new life of a name may have taken an id again
@@ -273,7 +273,7 @@ func (n *Node) inSteps(ctx context.Context, flush *tickets.Flush, last *replica.
 		if more, err = n.encodeRows(ctx, flush, step, n.cfg.stepItems); err != nil {
 			return err
 		}
-		if err := n.step(ctx, step, began, stored, total(last.Covers)); err != nil {
+		if err := n.step(ctx, step, began, stored); err != nil {
 			return err
 		}
 	}
@@ -281,7 +281,7 @@ func (n *Node) inSteps(ctx context.Context, flush *tickets.Flush, last *replica.
 		began, stored := time.Now(), n.stored()
 		step := &replica.Checkpoint{Claims: last.Claims[:n.cfg.stepItems]}
 		last.Claims = last.Claims[n.cfg.stepItems:]
-		if err := n.step(ctx, step, began, stored, total(last.Covers)); err != nil {
+		if err := n.step(ctx, step, began, stored); err != nil {
 			return err
 		}
 	}
@@ -289,16 +289,12 @@ func (n *Node) inSteps(ctx context.Context, flush *tickets.Flush, last *replica.
 }
 
 // step writes a step that began when so many tickets were stored, and rests
-// stepRest times as long as it took if there are more now, but not too many of
-// them that the index will not cover.
-func (n *Node) step(ctx context.Context, step *replica.Checkpoint, began time.Time, stored, covers uint64) error {
+// stepRest times as long as it took if there are more now.
+func (n *Node) step(ctx context.Context, step *replica.Checkpoint, began time.Time, stored uint64) error {
 	if err := n.store.Checkpoint(ctx, step); err != nil {
 		return err
 	}
-	n.mu.RLock()
-	newer := total(n.replica.Covers()) - covers
-	n.mu.RUnlock()
-	if n.stored() == stored || newer > maxTail {
+	if n.stored() == stored {
 		return nil
 	}
 	select {
